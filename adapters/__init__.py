@@ -1,0 +1,1 @@
+"""Channel adapters, one package each; none imports another."""

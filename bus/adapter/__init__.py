@@ -1,0 +1,1 @@
+"""What integrators build on: contract, hosting, tokens, loop guard, redaction."""

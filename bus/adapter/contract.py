@@ -1,0 +1,207 @@
+"""What integrators build on: a manifest, four methods, and everything else done by the bus.
+
+An adapter says what it can (`Manifest`), takes contacts in (`receive`), turns native input into the common message
+(`normalise`, a pure function), sends replies (`send`) and reports its health (`probe`). Raw store, deduplication,
+durability, retries, send ledger, loop guard, redaction, metrics and tracing belong to the bus.
+
+Register a `ChannelPlugin` under the entry-point group `contactbus.adapters`; the built-in channels do the same.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from bus.adapter.tokens import Signer
+from bus.clock import Clock
+from bus.message.contact import Contact
+from bus.message.reply import Reply, Status
+from bus.store.blobs import Blobs
+from bus.store.port import Store
+
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "ChannelAdapter",
+    "ChannelPlugin",
+    "Health",
+    "Manifest",
+    "Normalised",
+    "Raw",
+    "Refused",
+    "RetryLater",
+    "SendResult",
+    "Services",
+    "Unknown",
+]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel is and can.
+
+    `kind`: live-media (phone), live-text (chat, counter), deferred (email, post).
+    `identity_kinds`: which kinds of Party its senders are. `capabilities`: words such as attachments, html, subject,
+    threading, delivery-status, read-status, keys. `normalise_in_process`: hostile input is normalised in a limited
+    process; `normalise_seconds` and `normalise_megabytes` are the limits there. `keep_raw`: store the native input as
+    a blob (else it is small enough to lie in `Contact.native` or `Contact.body`).
+    """
+
+    name: str
+    kind: str
+    languages: tuple[str, ...] = ("de", "nb", "en")
+    identity_kinds: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    max_text_characters: int = 100_000
+    max_raw_bytes: int = 26_214_400
+    normalise_in_process: bool = False
+    normalise_seconds: float = 5.0
+    normalise_megabytes: int = 512
+    keep_raw: bool = True
+
+
+class Raw(msgspec.Struct, frozen=True, kw_only=True):
+    """Native input as it came in, with what the channel knew about it.
+
+    `data` are the bytes on the wire (a mail, a form body, a frame, a scan). `native` holds the rest: envelope, peer,
+    session. `case_token` only if the adapter verified its signature.
+    """
+
+    tenant: str
+    account: str
+    media_type: str
+    data: bytes
+    received_at: datetime
+    native: dict[str, Any] = {}
+
+
+class Normalised(msgspec.Struct, frozen=True, kw_only=True):
+    """A contact and the bytes of its attachments by digest (`sha256:<hex>`)."""
+
+    contact: Contact
+    blobs: dict[str, bytes] = {}
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The contact is durable. `duplicate`: it had been accepted before; say yes again and do nothing else."""
+
+    contact: str
+    duplicate: bool = False
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider took the reply. `delivered`: it is known to be with the customer already."""
+
+    provider_id: str = ""
+    delivered: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider will not take it, now or later (wrong address, policy). The case goes back to work."""
+
+    reason: str
+
+
+class RetryLater(msgspec.Struct, frozen=True, kw_only=True):
+    """Certainly not sent; try again after `after_s` seconds."""
+
+    reason: str
+    after_s: float = 60.0
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """It may or may not have been sent (a time-out after the last byte). Never raised for a certain failure."""
+
+    reason: str
+
+
+SendResult = Accepted | Refused | RetryLater | Unknown
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`, a sentence about the state, and the fix when it is not ok."""
+
+    ok: bool
+    detail: str = ""
+    fix: str = ""
+
+
+Accept = Callable[[Raw], Awaitable[Acceptance]]
+"""Take raw input in. Returns once the contact is durable: only then may the channel say yes.
+
+Raises Overloaded or StorageFull (say "later", never "no"); whatever cannot be parsed is accepted all the same, as a
+contact of quality `unreadable`.
+"""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the bus hands to an adapter. Nothing else is reached for."""
+
+    clock: Clock
+    store: Store
+    blobs: Blobs
+    signer: Signer
+    data_dir: Path
+    public_url: str
+    """Base of the addresses under which customers and providers reach this process, without a final slash."""
+    tenant: str
+    accept: Accept
+    status: Callable[[Status], Awaitable[None]]
+    """Report what became of a reply after `send` has returned (a receipt, a letter's acknowledgement file)."""
+    background: Callable[[str, Awaitable[None]], None]
+    """Run a task of the adapter under supervision: a crash is logged and restarted or ends the process visibly."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of the wiring: `languages`, `company` (name), `departments`, `hold_reasons`; read with defaults."""
+
+
+class ChannelAdapter(Protocol):
+    """One channel, running. Built by `ChannelPlugin.create`; called by the bus only, from one event loop."""
+
+    manifest: Manifest
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """HTTP routes, served by the one shared server. Empty for channels without HTTP."""
+        ...
+
+    async def receive(self) -> None:
+        """Take contacts in until cancelled: for each, `await services.accept(raw)` and only then say yes.
+
+        Called once. Channels that live on `routes()` alone return at once. On cancellation stop taking new input;
+        what was accepted is durable already.
+        """
+        ...
+
+    async def send(self, reply: Reply, attempt: int) -> SendResult:
+        """Send one reply. `attempt` counts from 1. Raise nothing: a surprise counts as Unknown.
+
+        Called after the ledger committed SENDING; at most one call per reply is under way at a time.
+        """
+        ...
+
+    async def probe(self) -> Health:
+        """Whether the channel works, within 5 s, without sending anything to a customer."""
+        ...
+
+    async def close(self) -> None:
+        """Release sockets and files. Called once, after `receive` was cancelled."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChannelPlugin:
+    """What an entry point of `contactbus.adapters` names.
+
+    `normalise(raw, config)` must be a module-level pure function: it runs in another process when the manifest says
+    so, and for `contactbus normalise`, without state and network.
+    """
+
+    manifest: Manifest
+    config_type: type[Any]
+    normalise: Callable[[Raw, Any], Normalised]
+    create: Callable[[Any, Services], ChannelAdapter]
+    raw_from_file: Callable[[bytes, str, Any], Raw]
+    """(bytes, file name, config) -> Raw, for `contactbus normalise CHANNEL FILE`; `received_at` fixed by the caller's config is not needed: use the file's own date or 1970."""

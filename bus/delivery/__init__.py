@@ -1,0 +1,1 @@
+"""How work is run: outcomes, key lanes, retry, dead letters, timers, the send ledger."""

@@ -1,0 +1,1 @@
+"""How records travel: the log port, the declared topics and the engines."""

@@ -1,0 +1,128 @@
+"""The log port: how records travel, whatever engine carries them.
+
+Contract held by every engine (`bus.testing.log_conformance` proves it):
+
+- `append` returns only when the records are durable, in the order given; offsets of a partition rise, with gaps.
+- Records of one key lie in one partition (murmur2, as Kafka's own clients do) and are read in the order appended.
+- A group reads each partition through one member at a time; members that die lose their partitions after the lease.
+- What was not committed is read again. A commit by a member that lost the partition is refused (`Fenced`).
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from bus.errors import TransientError
+
+__all__ = ["Fenced", "Log", "Progress", "Record", "StoredRecord", "Subscription", "TopicPartition"]
+
+
+class Fenced(TransientError):
+    """The partition belongs to another member now; what was decided for it here is void."""
+
+
+class TopicPartition(msgspec.Struct, frozen=True, order=True):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to append. `id` is the derived id of what it carries; `key` decides partition and order."""
+
+    topic: str
+    key: str
+    value: bytes
+    id: str
+    headers: Mapping[str, str] = {}
+
+
+class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as read. `at` is the time of appending in microseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: int
+    key: str
+    value: bytes
+    id: str
+    headers: Mapping[str, str]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a member has finished a partition.
+
+    `next_offset`: everything below it is finished. `finished_above`: offsets at or above it that are finished too
+    (work of other keys), so that a crash repeats nothing. `generation` fences members that lost the partition.
+    """
+
+    group: str
+    partition: TopicPartition
+    next_offset: int
+    finished_above: tuple[int, ...] = ()
+    generation: int = 0
+
+
+class Subscription(Protocol):
+    """One member of a group. Used by one task at a time."""
+
+    group: str
+
+    @property
+    def generations(self) -> Mapping[TopicPartition, int]:
+        """The partitions owned now and the generation of each; changes only inside `fetch`."""
+        ...
+
+    async def fetch(
+        self, max_records: int, timeout_s: float, *, paused: frozenset[TopicPartition] = frozenset()
+    ) -> Sequence[StoredRecord]:
+        """Up to `max_records` records not yet handed out, without waiting longer than `timeout_s`.
+
+        Finished records above the committed offset are left out. Partitions in `paused` are not read.
+        """
+        ...
+
+    async def commit(self, progress: Sequence[Progress]) -> None:
+        """Make progress durable on its own (without effects). Raises Fenced."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the group at once, so that others take over without waiting for the lease."""
+        ...
+
+
+class Log(Protocol):
+    """An engine."""
+
+    async def append(self, records: Sequence[Record], *, once: bool = False) -> Sequence[int | None]:
+        """Append durably; the offset of each record.
+
+        With `once`, a record whose (topic, id) was appended before is left out and its offset is None: the idempotent
+        receiver at the door. Raises StorageFull, TransientError.
+        """
+        ...
+
+    async def subscribe(self, group: str, topics: Sequence[str], *, member: str) -> Subscription:
+        """Join a group, reading from the earliest record when the group is new."""
+        ...
+
+    def tail(self, topics: Sequence[str], *, after: Mapping[TopicPartition, int] | None = None) -> AsyncIterator[StoredRecord]:
+        """Follow topics without a group, from now on or after the given offsets; for pages that watch. Never ends."""
+        ...
+
+    async def read(
+        self, topic: str, partition: int, *, start: int = 0, limit: int = 1000
+    ) -> Sequence[StoredRecord]:
+        """Stored records of a partition from an offset on; for replay and operators."""
+        ...
+
+    async def lag(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, tuple[int, float]]:
+        """Records not yet finished and the age in seconds of the oldest of them, per partition."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and release everything."""
+        ...

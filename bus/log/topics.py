@@ -1,0 +1,80 @@
+"""Topic declarations: what exists, how it is partitioned, kept and hurried.
+
+Names are nouns of the house; the tenant travels in key and header. Work topics have two lanes, `live` for people who
+are waiting on a line or in a chat window, `deferred` for mail and post, so that a backlog of letters never stands in
+front of a caller.
+"""
+
+import msgspec
+
+__all__ = [
+    "CASE_LOG",
+    "CASE_TIMER",
+    "CONTACT_IDENTIFIED",
+    "CONTACT_RECEIVED",
+    "DEPARTMENTS",
+    "LIVE_CHANNELS",
+    "REPLY_STATUS",
+    "Topic",
+    "lane_of",
+    "reply_topic",
+    "topic",
+    "work_topic",
+]
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared topic.
+
+    `durability`: full (fsync before the yes) or normal (survives a crash of the process, not of the machine).
+    `lane`: live or deferred. `keep_days`: retention; the log is a way, not an archive.
+    """
+
+    name: str
+    partitions: int = 8
+    durability: str = "full"
+    lane: str = "deferred"
+    keep_days: int = 7
+
+
+CONTACT_RECEIVED = "contact.received"
+CONTACT_IDENTIFIED = "contact.identified"
+REPLY_STATUS = "reply.status"
+CASE_TIMER = "case.timer"
+CASE_LOG = "case.log"
+
+LIVE_CHANNELS = frozenset({"phone", "chat", "counter"})
+DEPARTMENTS = ("billing", "returns", "sales", "support", "desk")
+
+_FIXED = {
+    name: Topic(name=name)
+    for name in (CONTACT_RECEIVED, CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG)
+}
+
+
+def lane_of(channel: str, kind: str = "") -> str:
+    """live for channels on which somebody waits this moment, else deferred. `kind` is the adapter manifest's."""
+    return "live" if channel in LIVE_CHANNELS or kind.startswith("live") else "deferred"
+
+
+def work_topic(department: str, lane: str) -> str:
+    """`work.<department>.<lane>`."""
+    return f"work.{department}.{lane}"
+
+
+def reply_topic(channel: str) -> str:
+    """`reply.<channel>`."""
+    return f"reply.{channel}"
+
+
+def topic(name: str) -> Topic:
+    """The declaration of a topic. Work and reply topics follow their pattern, so a new channel declares itself."""
+    fixed = _FIXED.get(name)
+    if fixed is not None:
+        return fixed
+    if name.startswith("work.") and name.endswith((".live", ".deferred")):
+        return Topic(name=name, lane=name.rsplit(".", 1)[1])
+    if name.startswith("reply."):
+        return Topic(name=name, lane=lane_of(name.split(".", 1)[1]))
+    # Dead letters and topics of tests: same defaults.
+    return Topic(name=name)

@@ -1,0 +1,67 @@
+"""What goes back to the customer, and what became of it."""
+
+from datetime import datetime
+
+import msgspec
+
+from bus.message.contact import Attachment, Party
+
+__all__ = ["Reply", "Status"]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message to a customer through one channel.
+
+    `kind`: answer, question, acknowledgement, hold, survey, notice, goodbye. `purpose`: service or marketing;
+    marketing is sent only with consent, checked in the transaction that starts the sending. `automatic` says that a
+    machine wrote it. `conversation` and `in_reply_to` are the channel's own thread and message. `listen` tells a live
+    channel that an answer is awaited; `handover` that the customer now waits for a person.
+    """
+
+    id: str
+    tenant: str
+    case: str
+    channel: str
+    account: str
+    to: Party
+    text: str
+    language: str
+    kind: str = "answer"
+    purpose: str = "service"
+    automatic: bool = True
+    person: str = ""
+    conversation: str = ""
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    subject: str = ""
+    html: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    case_number: str = ""
+    listen: bool = False
+    handover: bool = False
+    expires_at: datetime | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a reply. States are ranked and never go back.
+
+    `state`: accepted < delivered < read, or failed, or unknown. `permanent` says whether a failure is final.
+    """
+
+    reply: str
+    tenant: str
+    case: str
+    channel: str
+    state: str
+    at: datetime
+    provider_id: str = ""
+    permanent: bool = False
+    reason: str = ""
+
+    @property
+    def rank(self) -> int:
+        """A status replaces another of the same reply only when its rank is higher."""
+        return STATE_RANK.get(self.state, 0)
+
+
+STATE_RANK = {"unknown": 0, "accepted": 1, "delivered": 2, "read": 3, "failed": 4}

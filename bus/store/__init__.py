@@ -1,0 +1,1 @@
+"""What lasts: schema, transactions, blobs."""

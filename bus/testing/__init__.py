@@ -1,0 +1,1 @@
+"""Shipped proofs: conformance suites for log engines and adapters, a fake clock."""

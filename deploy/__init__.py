@@ -1,0 +1,1 @@
+"""Composition root and operations: command line, wiring, migrations, benches, demo."""

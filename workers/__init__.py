@@ -1,0 +1,1 @@
+"""The domain: kernel (case, dialogue, policy, records, packs) and departments."""

@@ -1,0 +1,1 @@
+"""The case: state, events, rules, and the records that workers pass to each other."""
