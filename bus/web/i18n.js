@@ -1,0 +1,77 @@
+// Words in the reader's language. One catalogue per language; a key that is missing falls back to English.
+
+const LANGUAGES = ["de", "nb", "en"];
+const FALLBACK = { nn: "nb", no: "nb", da: "nb", sv: "nb" };
+
+let catalogue = {};
+let fallback = {};
+let current = "en";
+
+/** The language to show: an explicit wish (?lang=), the last choice on this machine, then the browser's own. */
+export function preferredLanguage() {
+  const wished = new URLSearchParams(location.search).get("lang");
+  const remembered = safely(() => localStorage.getItem("contactbus.language"));
+  for (const wish of [wished, remembered, ...navigator.languages]) {
+    const short = (wish || "").slice(0, 2).toLowerCase();
+    const language = FALLBACK[short] || short;
+    if (LANGUAGES.includes(language)) return language;
+  }
+  return "en";
+}
+
+/** Load a language and make it the page's. */
+export async function useLanguage(language) {
+  const load = async (name) => (await fetch(`/assets/i18n/${name}.json`)).json();
+  [catalogue, fallback] = await Promise.all([load(language), language === "en" ? {} : load("en")]);
+  current = language;
+  document.documentElement.lang = language;
+}
+
+/** Remember a choice for the next visit. */
+export function rememberLanguage(language) {
+  safely(() => localStorage.setItem("contactbus.language", language));
+}
+
+export function language() {
+  return current;
+}
+
+/** The words of a key with {placeholders} filled in. With a number `n`, `key.one` is taken for 1 when it exists. */
+export function t(key, values = {}) {
+  const single = values.n === 1 ? find(`${key}.one`) : undefined;
+  const words = single ?? find(key) ?? key;
+  return words.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/** The words of a key, or what is given when nobody has words for it (a channel or label that we do not know). */
+export function tOr(key, otherwise) {
+  return find(key) ?? otherwise;
+}
+
+export function formatTime(iso) {
+  return new Intl.DateTimeFormat(current, { hour: "2-digit", minute: "2-digit" }).format(new Date(iso));
+}
+
+export function formatDay(iso) {
+  return new Intl.DateTimeFormat(current, { weekday: "short", day: "numeric", month: "short" }).format(new Date(iso));
+}
+
+export function formatNumber(value, digits = 0) {
+  return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+export function formatMoney(minor, currency) {
+  return new Intl.NumberFormat(current, { style: "currency", currency }).format(minor / 100);
+}
+
+function find(key) {
+  return catalogue[key] ?? fallback[key];
+}
+
+function safely(action) {
+  try {
+    return action();
+  } catch {
+    return null; // storage may be forbidden; then nothing is remembered
+  }
+}
