@@ -1,0 +1,129 @@
+"""Tables of cases, of the people behind them, and of the proof they gave.
+
+`cases` is the snapshot of the newest state with the columns that queues sort by; `case_event` is the timeline. Times
+are microseconds since 1970; 0 means never.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+
+from bus.store.schema import metadata
+
+__all__ = ["case_event", "cases", "challenge", "contact_case", "identity", "person", "thread"]
+
+
+def _text(name: str, *, primary_key: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=primary_key, nullable=False)
+
+
+def _number(name: str, *, primary_key: bool = False) -> Column[int]:
+    return Column(name, BigInteger, primary_key=primary_key, nullable=False, autoincrement=False)
+
+
+cases = Table(
+    "cases",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("id", primary_key=True),
+    _text("number"),
+    _number("version"),
+    _text("status"),
+    _text("department"),
+    _text("language"),
+    _text("channel"),
+    _text("person"),
+    _text("assignee"),
+    _text("tone"),
+    _text("subject"),
+    Column("urgency", Integer, nullable=False),
+    _number("due"),
+    _number("created"),
+    _number("updated"),
+    _text("snapshot"),
+    Index("uq_cases_tenant_number", "tenant", "number", unique=True),
+    Index("ix_cases_tenant_status", "tenant", "status", "due"),
+    Index("ix_cases_tenant_person", "tenant", "person"),
+)
+"""`snapshot` is `CaseState` as JSON. `due` is the earliest open promise."""
+
+case_event = Table(
+    "case_event",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("case_id", primary_key=True),
+    _number("seq", primary_key=True),
+    _number("at"),
+    _text("kind"),
+    _text("actor"),
+    _text("data"),
+)
+"""The timeline. `data` is the event as JSON, `kind` its tag."""
+
+contact_case = Table(
+    "contact_case",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("contact", primary_key=True),
+    _text("case_id"),
+    _text("channel"),
+    _number("at"),
+    Index("ix_contact_case_case_id", "tenant", "case_id"),
+)
+"""Which case a contact belongs to."""
+
+thread = Table(
+    "thread",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("channel", primary_key=True),
+    _text("conversation", primary_key=True),
+    _text("case_id"),
+    _text("sender"),
+    _number("updated"),
+)
+"""The channel's own thread and the case it led to. `sender` is the identity that began it (`kind:address`)."""
+
+person = Table(
+    "person",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("id", primary_key=True),
+    _text("name"),
+    _text("language"),
+    _text("customer"),
+    _number("created"),
+)
+"""Somebody who wrote or called. `customer` is the customer record when it was taken over from there."""
+
+identity = Table(
+    "identity",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("kind", primary_key=True),
+    _text("address", primary_key=True),
+    _text("person"),
+    _number("on_file"),
+    _number("proven"),
+    _number("created"),
+    Index("ix_identity_tenant_person", "tenant", "person"),
+)
+"""Addresses of a person, normalised (`workers.case.people`). `on_file`: 1 when it stands in the customer record;
+`proven`: when somebody last proved to have it."""
+
+challenge = Table(
+    "challenge",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("id", primary_key=True),
+    _text("case_id"),
+    _text("customer"),
+    _text("identity"),
+    _text("by"),
+    _number("tries"),
+    _number("used"),
+    _number("created"),
+    _number("code_expires"),
+    _number("link_expires"),
+    Index("ix_challenge_tenant_customer", "tenant", "customer", "created"),
+)
+"""A confirmation that was asked for. `identity` is the writer it proves; `by` is link or code. The code itself is
+derived from the signing key and stored nowhere."""
