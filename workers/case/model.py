@@ -30,10 +30,11 @@ __all__ = [
     "HandedOver",
     "Joined",
     "Noted",
+    "Opened",
     "OutcomeChosen",
+    "Procedure",
     "ProcedureEnded",
     "ProcedureMoved",
-    "Procedure",
     "Promise",
     "PromiseKept",
     "PromiseMade",
@@ -49,7 +50,6 @@ __all__ = [
     "ReplyProgress",
     "Returned",
     "Route",
-    "Opened",
     "Understood",
 ]
 
@@ -68,7 +68,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
 
-class Route(_Struct, frozen=True):
+class Route(_Struct, frozen=True, kw_only=True):
     """How the person was last heard on a channel, so that replies go back where the contact came from."""
 
     channel: str
@@ -82,7 +82,7 @@ class Route(_Struct, frozen=True):
     at: datetime
 
 
-class Procedure(_Struct, frozen=True):
+class Procedure(_Struct, frozen=True, kw_only=True):
     """A procedure under way. `facts` are what is known so far; `asked` counts questions that brought nothing new."""
 
     name: str
@@ -91,7 +91,7 @@ class Procedure(_Struct, frozen=True):
     asked: int = 0
 
 
-class Question(_Struct, frozen=True):
+class Question(_Struct, frozen=True, kw_only=True):
     """What we wait for from the customer.
 
     `kind`: fact (facts named in `about`), confirm (yes or no to the proposal), choice (one of `about`), proof (a code
@@ -103,7 +103,7 @@ class Question(_Struct, frozen=True):
     asked_at: datetime
 
 
-class Promise(_Struct, frozen=True):
+class Promise(_Struct, frozen=True, kw_only=True):
     """What was promised, by whom, until when. `kept_at` is None while it is open."""
 
     id: str
@@ -113,7 +113,7 @@ class Promise(_Struct, frozen=True):
     kept_at: datetime | None = None
 
 
-class ReplyNote(_Struct, frozen=True):
+class ReplyNote(_Struct, frozen=True, kw_only=True):
     """A reply and how far it came. `state` as in `bus.message.Status`, or `planned`."""
 
     id: str
@@ -122,7 +122,7 @@ class ReplyNote(_Struct, frozen=True):
     state: str = "planned"
 
 
-class CaseState(_Struct, frozen=True):
+class CaseState(_Struct, frozen=True, kw_only=True):
     """Everything that is known of a case now.
 
     `version` is the number of events so far. `with_person` says that people answer it: software only records what
@@ -188,14 +188,14 @@ class CaseState(_Struct, frozen=True):
 # What can happen. Every event carries when and by whom; `seq` is given by its place.
 
 
-class CaseEventBase(_Struct, frozen=True, tag_field="kind"):
+class CaseEventBase(_Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Common to all events of a case."""
 
     at: datetime
     actor: str = MACHINE
 
 
-class Opened(CaseEventBase, frozen=True, tag="opened"):
+class Opened(CaseEventBase, frozen=True, kw_only=True, tag="opened"):
     """A case began with a contact. `link` and `claims` as in `Identified`."""
 
     id: str
@@ -208,7 +208,7 @@ class Opened(CaseEventBase, frozen=True, tag="opened"):
     claims: str = ""
 
 
-class Received(CaseEventBase, frozen=True, tag="received"):
+class Received(CaseEventBase, frozen=True, kw_only=True, tag="received"):
     """A contact of the customer. `actor` is `customer`. `text` is what was written this time, without quotes."""
 
     contact: str
@@ -223,7 +223,7 @@ class Received(CaseEventBase, frozen=True, tag="received"):
     automatic: bool = False
 
 
-class Understood(CaseEventBase, frozen=True, tag="understood"):
+class Understood(CaseEventBase, frozen=True, kw_only=True, tag="understood"):
     """What triage made of the contact."""
 
     contact: str
@@ -237,11 +237,11 @@ class Understood(CaseEventBase, frozen=True, tag="understood"):
     reasons: tuple[str, ...] = ()
 
 
-class Reopened(CaseEventBase, frozen=True, tag="reopened"):
+class Reopened(CaseEventBase, frozen=True, kw_only=True, tag="reopened"):
     """A closed case heard from its customer again."""
 
 
-class ReplyPlanned(CaseEventBase, frozen=True, tag="reply-planned"):
+class ReplyPlanned(CaseEventBase, frozen=True, kw_only=True, tag="reply-planned"):
     """A reply was handed to its channel. `reply_kind` as `Reply.kind`."""
 
     reply: str
@@ -253,7 +253,7 @@ class ReplyPlanned(CaseEventBase, frozen=True, tag="reply-planned"):
     """Not empty for a reply that went elsewhere than to the writer (a code to the address on file): why."""
 
 
-class ReplyProgress(CaseEventBase, frozen=True, tag="reply-progress"):
+class ReplyProgress(CaseEventBase, frozen=True, kw_only=True, tag="reply-progress"):
     """What became of a reply: accepted, delivered, read, failed, unknown."""
 
     reply: str
@@ -263,34 +263,34 @@ class ReplyProgress(CaseEventBase, frozen=True, tag="reply-progress"):
     reason: str = ""
 
 
-class QuestionAsked(CaseEventBase, frozen=True, tag="question-asked"):
+class QuestionAsked(CaseEventBase, frozen=True, kw_only=True, tag="question-asked"):
     """Something is asked of the customer."""
 
     question: Question
 
 
-class QuestionSettled(CaseEventBase, frozen=True, tag="question-settled"):
+class QuestionSettled(CaseEventBase, frozen=True, kw_only=True, tag="question-settled"):
     """The pending question was answered or dropped."""
 
     question: str
     answer: str = ""
 
 
-class ProcedureMoved(CaseEventBase, frozen=True, tag="procedure-moved"):
+class ProcedureMoved(CaseEventBase, frozen=True, kw_only=True, tag="procedure-moved"):
     """A procedure began or went on."""
 
     department: str
     procedure: Procedure
 
 
-class ProcedureEnded(CaseEventBase, frozen=True, tag="procedure-ended"):
+class ProcedureEnded(CaseEventBase, frozen=True, kw_only=True, tag="procedure-ended"):
     """A procedure came to its end: done, declined, explained, refused, handed-over, replaced."""
 
     name: str
     result: str
 
 
-class Acted(CaseEventBase, frozen=True, tag="acted"):
+class Acted(CaseEventBase, frozen=True, kw_only=True, tag="acted"):
     """Something was done for the customer. `amount` is minor units; `rules` are the rows that permitted it."""
 
     action: str
@@ -300,7 +300,7 @@ class Acted(CaseEventBase, frozen=True, tag="acted"):
     rules: tuple[str, ...] = ()
 
 
-class ProofAsked(CaseEventBase, frozen=True, tag="proof-asked"):
+class ProofAsked(CaseEventBase, frozen=True, kw_only=True, tag="proof-asked"):
     """A confirmation was asked through the address on file."""
 
     challenge: str
@@ -308,7 +308,7 @@ class ProofAsked(CaseEventBase, frozen=True, tag="proof-asked"):
     """link (in the thread of the address on file) or code (to the address on file, typed by the writer)."""
 
 
-class ProofGiven(CaseEventBase, frozen=True, tag="proof-given"):
+class ProofGiven(CaseEventBase, frozen=True, kw_only=True, tag="proof-given"):
     """The writer proved to be a customer."""
 
     customer: str
@@ -317,67 +317,67 @@ class ProofGiven(CaseEventBase, frozen=True, tag="proof-given"):
     person: str = ""
 
 
-class PromiseMade(CaseEventBase, frozen=True, tag="promise-made"):
+class PromiseMade(CaseEventBase, frozen=True, kw_only=True, tag="promise-made"):
     """Something was promised."""
 
     promise: Promise
 
 
-class PromiseKept(CaseEventBase, frozen=True, tag="promise-kept"):
+class PromiseKept(CaseEventBase, frozen=True, kw_only=True, tag="promise-kept"):
     """A promise was kept (or taken back by a person, who says so in a note)."""
 
     id: str
 
 
-class HandedOver(CaseEventBase, frozen=True, tag="handed-over"):
+class HandedOver(CaseEventBase, frozen=True, kw_only=True, tag="handed-over"):
     """People take it from here."""
 
     reason: str
     department: str = "desk"
 
 
-class Returned(CaseEventBase, frozen=True, tag="returned"):
+class Returned(CaseEventBase, frozen=True, kw_only=True, tag="returned"):
     """People gave the case back to software."""
 
 
-class Assigned(CaseEventBase, frozen=True, tag="assigned"):
+class Assigned(CaseEventBase, frozen=True, kw_only=True, tag="assigned"):
     """A person took the case, or gave it back (`to` empty)."""
 
     to: str
 
 
-class Noted(CaseEventBase, frozen=True, tag="noted"):
+class Noted(CaseEventBase, frozen=True, kw_only=True, tag="noted"):
     """Something for people to read; never shown to the customer."""
 
     text: str
 
 
-class Joined(CaseEventBase, frozen=True, tag="joined"):
+class Joined(CaseEventBase, frozen=True, kw_only=True, tag="joined"):
     """What the customer wrote in another case belongs here (`into` empty) or went there."""
 
     other: str
     into: str = ""
 
 
-class AnythingElseAsked(CaseEventBase, frozen=True, tag="anything-else-asked"):
+class AnythingElseAsked(CaseEventBase, frozen=True, kw_only=True, tag="anything-else-asked"):
     """The customer was asked whether there is anything else."""
 
     channel: str
 
 
-class AnythingElseAnswered(CaseEventBase, frozen=True, tag="anything-else-answered"):
+class AnythingElseAnswered(CaseEventBase, frozen=True, kw_only=True, tag="anything-else-answered"):
     """`answer`: no, yes, or notice (the time of the notice ran out)."""
 
     answer: str
 
 
-class OutcomeChosen(CaseEventBase, frozen=True, tag="outcome-chosen"):
+class OutcomeChosen(CaseEventBase, frozen=True, kw_only=True, tag="outcome-chosen"):
     """How the case ended, in a word: solved, refunded, exchanged, explained, declined, praised, ..."""
 
     outcome: str
 
 
-class Closed(CaseEventBase, frozen=True, tag="closed"):
+class Closed(CaseEventBase, frozen=True, kw_only=True, tag="closed"):
     """The case is at its end."""
 
 
