@@ -1,0 +1,107 @@
+"""The figures of `policy.toml`: what the company allows beyond what the law demands.
+
+Money is a table of currency to minor units, so that a limit is never converted by guess. Days are calendar days unless
+the name says working days.
+"""
+
+import msgspec
+
+__all__ = ["Defects", "Goodwill", "Money", "Policy", "Proof", "Refunds", "Returns", "Sales", "Service"]
+
+Money = dict[str, int]
+"""Currency (ISO 4217) to minor units."""
+
+
+class Returns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Return and exchange.
+
+    `withdrawal_days` is the law's (Directive 2011/83/EU Art. 9: 14 days from possession), `window_days` the
+    company's own; the longer one counts. `send_back_days`: the customer's time to send the goods (Art. 14).
+    `refund_days`: the company's time to pay (Art. 13). `excluded_categories` cannot be returned once opened.
+    """
+
+    withdrawal_days: int
+    window_days: int
+    exchange_days: int
+    exchanges_per_item: int
+    send_back_days: int
+    refund_days: int
+    shipping_free: bool
+    excluded_categories: tuple[str, ...]
+
+
+class Refunds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Refunds of wrong charges. Above `software_limit` a person decides.
+
+    `price_match_tolerance`: a difference of more than this many percent of the shelf price goes to a person.
+    """
+
+    software_limit: Money
+    price_difference_limit: Money
+    price_match_tolerance: int
+    arrives_working_days: int
+
+
+class Goodwill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be given on top, without a duty: per case, and per person and year."""
+
+    ceiling: Money
+    ceiling_year: Money
+    percent_of_order: int
+
+
+class Defects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Faulty goods. Periods in days by country (ISO 3166) with `default`.
+
+    `durable_categories` are meant to last much longer: there Norway counts `durable_guarantee_days`
+    (forbrukerkjøpsloven section 27). Within `presumed_days` the fault counts as there from the start.
+    """
+
+    guarantee_days: dict[str, int]
+    durable_guarantee_days: dict[str, int]
+    durable_categories: tuple[str, ...]
+    presumed_days: dict[str, int]
+    repair_working_days: int
+    replacement_working_days: int
+    replace_instead_of_repair_below: Money
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The confirmation through the address on file: how long link and code hold, and how many tries a code has."""
+
+    link_hours: int
+    letter_days: int
+    code_minutes: int
+    code_tries: int
+
+
+class Sales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Outbound: at most `messages_per_month` to one person, only between these hours of the customer's day."""
+
+    messages_per_month: int
+    earliest_hour: int
+    latest_hour: int
+    offer_valid_days: int
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Promises about time: hours until a person answers per lane, the notice before a case is closed, parcels."""
+
+    person_minutes_live: int
+    person_hours_deferred: int
+    closing_notice_days: int
+    callback_hours: int
+    delivery_working_days: dict[str, int]
+    missing_after_working_days: int
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`policy.toml`, every section needed."""
+
+    returns: Returns
+    refunds: Refunds
+    goodwill: Goodwill
+    defects: Defects
+    proof: Proof
+    sales: Sales
+    service: Service
