@@ -1,0 +1,145 @@
+"""Normalising hostile input in a process of its own, under limits of memory and time.
+
+A mail or a scan may make a parser loop, eat memory or abort the process (a 5 kB PDF does). Here that costs one child
+process, never the channel. A child is used for many inputs and replaced after a while, so that a slow leak ends too.
+
+Protocol on the pipe: 4 bytes length, then JSON of `Raw` one way; a status byte and `Normalised` as msgpack the other.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+from bus.adapter.contract import ChannelPlugin, Normalised, Raw
+from bus.errors import TransientError
+
+__all__ = ["Sandbox", "SandboxFailure"]
+
+log = structlog.get_logger()
+
+_USES_PER_CHILD = 1000
+"""Inputs before a child is replaced: memory that a library leaks is given back, at a cost of about 0.3 ms each."""
+
+_START_S = 60.0
+"""How long a child may take to import its libraries on a busy machine."""
+
+
+class SandboxFailure(Exception):
+    """The input could not be normalised: `reason` is time, memory or crash."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Sandbox:
+    """A few child processes for one channel."""
+
+    def __init__(self, plugin: ChannelPlugin, config: Any, *, children: int = 1) -> None:
+        self._plugin = plugin
+        self._config = msgspec.json.encode(config)
+        self._idle: asyncio.Queue[_Child | None] = asyncio.Queue()
+        for _ in range(children):
+            self._idle.put_nowait(None)
+
+    async def normalise(self, raw: Raw) -> Normalised:
+        """Run the plugin's `normalise`. Raises SandboxFailure, or TransientError when no child can be started."""
+        child = await self._idle.get()
+        keep: _Child | None = None
+        try:
+            if child is None or child.spent:
+                if child is not None:
+                    await child.close()
+                child = await _Child.start(self._plugin, self._config)
+            answer = await child.ask(msgspec.msgpack.encode(raw), self._plugin.manifest.normalise_seconds)
+            keep = child
+        except SandboxFailure:
+            if child is not None:
+                await child.close()
+            raise
+        except BaseException:
+            # Cancelled in the middle of an exchange: the pipe holds half an answer.
+            if child is not None:
+                child.kill()
+            raise
+        finally:
+            self._idle.put_nowait(keep)
+        return msgspec.msgpack.decode(answer, type=Normalised)
+
+    async def close(self) -> None:
+        """End the idle children."""
+        while not self._idle.empty():
+            child = self._idle.get_nowait()
+            if child is not None:
+                await child.close()
+
+
+class _Child:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._uses = 0
+
+    @classmethod
+    async def start(cls, plugin: ChannelPlugin, config: bytes) -> "_Child":
+        manifest = plugin.manifest
+        function = plugin.normalise
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bus.adapter.sandbox_child",
+                f"{function.__module__}:{function.__qualname__}",
+                f"{plugin.config_type.__module__}:{plugin.config_type.__qualname__}",
+                str(manifest.normalise_megabytes),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise TransientError("no process for normalising could be started") from error
+        child = cls(process)
+        try:
+            await child._exchange(config, _START_S)
+        except SandboxFailure as error:
+            child.kill()
+            raise TransientError("the process for normalising did not come up") from error
+        return child
+
+    @property
+    def spent(self) -> bool:
+        return self._uses >= _USES_PER_CHILD or self._process.returncode is not None
+
+    async def ask(self, data: bytes, seconds: float) -> bytes:
+        self._uses += 1
+        return await self._exchange(data, seconds)
+
+    async def _exchange(self, data: bytes, seconds: float) -> bytes:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise SandboxFailure("crash")
+        try:
+            async with asyncio.timeout(seconds):
+                stdin.write(len(data).to_bytes(4, "big") + data)
+                await stdin.drain()
+                head = await stdout.readexactly(5)
+                body = await stdout.readexactly(int.from_bytes(head[1:], "big"))
+        except TimeoutError:
+            raise SandboxFailure("time") from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise SandboxFailure("crash") from None
+        if head[0] != 0:
+            raise SandboxFailure(body.decode("ascii", "replace"))
+        return body
+
+    def kill(self) -> None:
+        # The whole group: a recogniser that the child started dies with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        self.kill()
+        await self._process.wait()
