@@ -15,7 +15,7 @@ import msgspec
 
 from bus.errors import TransientError
 
-__all__ = ["Fenced", "Log", "Progress", "Record", "StoredRecord", "Subscription", "TopicPartition"]
+__all__ = ["Delivery", "Fenced", "Log", "Record", "StoredRecord", "Subscription", "TopicPartition"]
 
 
 class Fenced(TransientError):
@@ -40,7 +40,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as read. `at` is the time of appending in microseconds since 1970."""
+    """A record as read. `at` is the time of appending in microseconds since 1970.
+
+    `generation` is that of the ownership under which a group's member fetched it; 0 when read without a group.
+    """
 
     topic: str
     partition: int
@@ -50,20 +53,35 @@ class StoredRecord(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
     id: str
     headers: Mapping[str, str]
+    generation: int = 0
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a member has finished a partition.
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One record in the hands of one group: what is named when it is finished.
 
-    `next_offset`: everything below it is finished. `finished_above`: offsets at or above it that are finished too
-    (work of other keys), so that a crash repeats nothing. `generation` fences members that lost the partition.
+    The engine keeps the group's progress from it: the offset below which everything is finished, and the finished
+    offsets above that (work of other keys), so that a crash repeats nothing that was finished. `generation` fences
+    members that lost the partition since they fetched the record.
     """
 
     group: str
-    partition: TopicPartition
-    next_offset: int
-    finished_above: tuple[int, ...] = ()
-    generation: int = 0
+    topic: str
+    partition: int
+    offset: int
+    generation: int
+    id: str = ""
+
+    @classmethod
+    def of(cls, group: str, record: StoredRecord) -> "Delivery":
+        """The delivery of a record that `fetch` of a subscription of `group` returned."""
+        return cls(
+            group=group,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            generation=record.generation,
+            id=record.id,
+        )
 
 
 class Subscription(Protocol):
@@ -81,12 +99,17 @@ class Subscription(Protocol):
     ) -> Sequence[StoredRecord]:
         """Up to `max_records` records not yet handed out, without waiting longer than `timeout_s`.
 
-        Finished records above the committed offset are left out. Partitions in `paused` are not read.
+        Finished records above the committed offset are left out. Partitions in `paused` are not read. What was
+        fetched of a partition that left `generations`, or came back with another generation, is to be thrown away.
+        Raises Fenced for good when another process joined under the same member name.
         """
         ...
 
-    async def commit(self, progress: Sequence[Progress]) -> None:
-        """Make progress durable on its own (without effects). Raises Fenced."""
+    async def commit(self, finished: Sequence[Delivery]) -> None:
+        """These records are finished and have no effects: make that durable.
+
+        Raises Fenced when a partition of them is no longer owned; the others are committed all the same.
+        """
         ...
 
     async def close(self) -> None:

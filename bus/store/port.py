@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Executable
 
 from bus.delivery.outcome import Outcome
-from bus.log.port import Progress
+from bus.log.port import Delivery
 
 __all__ = ["Effect", "Result", "Row", "Store"]
 
@@ -20,17 +20,27 @@ Row = Mapping[str, Any]
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What one handled record changes. `source` names it: topic, record id."""
+    """What one handled record changes, and which delivery that finishes.
+
+    Without a `source` (an adapter or the desk writes on its own account) no group makes progress.
+    """
 
     outcome: Outcome
-    source: str = ""
+    source: Delivery | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """`applied`, or the reason why not: conflict (a guard failed: decide again) or fenced."""
+    """`applied`, or the reason why nothing of this effect was done, and its record is not finished.
+
+    - conflict: a guard failed or a unique row exists already; read again and decide again.
+    - fenced: the partition belongs to another member now; throw the work away.
+    - duplicate: this delivery was finished before; nothing is left to do.
+    - invalid: a statement cannot work (missing parameter, NULL where none may be): permanent. `detail` is for logs.
+    """
 
     applied: bool
     reason: str = ""
+    detail: str = ""
 
 
 class Store(Protocol):
@@ -48,11 +58,11 @@ class Store(Protocol):
         """Every row of a select whose `column` is one of `keys`, in a bounded number of statements."""
         ...
 
-    async def apply(self, effects: Sequence[Effect], progress: Sequence[Progress] = ()) -> Sequence[Result]:
-        """Apply many outcomes in ONE durable transaction: state, records to emit, timers and progress of the group.
+    async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:
+        """Apply many effects in ONE durable transaction: state, records to emit, timers, and the groups' progress.
 
-        An effect whose guard fails is rolled back alone and reported as a conflict; progress must then not include its
-        record: the engine calls `progress` only with what the caller says. When a partition of `progress` is fenced,
-        nothing at all is applied and every result says so.
+        One result per effect, in order. An effect that cannot be applied is rolled back alone, its record does not
+        count as finished, and the others are applied. Effects are applied in the order given, the writes of one
+        effect in their order. Raises StorageFull and TransientError when nothing at all could be applied.
         """
         ...
