@@ -1,0 +1,1 @@
+"""The desk: people, and the work that software hands to them."""

@@ -1,0 +1,248 @@
+"""What the desk shows: the queue, one case with its timeline, its files. Reads only, each bound to one tenant."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, or_, select
+
+from bus.clock import Clock, from_micros, to_micros
+from bus.log.topics import LIVE_CHANNELS
+from bus.message import decode
+from bus.store.port import Row, Store
+from workers.case.model import CLOSED, WAITING_PERSON, CaseState
+from workers.case.schema import case_event, cases, person
+from workers.desk.schema import SELECT_FILES
+
+__all__ = ["CaseView", "QueueRow", "Reading", "UnknownCase"]
+
+QUEUE_LIMIT = 500
+"""Rows per view: more than a person can read, few enough to send at each change."""
+
+PICTURES = frozenset({"application/pdf", "image/tiff", "image/jpeg", "image/png"})
+"""What a letter may be and the desk can show as a picture."""
+
+
+class UnknownCase(LookupError):
+    """There is no such case for this tenant."""
+
+
+class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the queue. `due` is the earliest open promise and `promised` when it was given."""
+
+    id: str
+    number: str
+    version: int
+    name: str
+    subject: str
+    intent: str
+    channel: str
+    language: str
+    status: str
+    department: str
+    assignee: str
+    tone: str
+    urgency: int
+    live: bool
+    created: datetime
+    updated: datetime
+    due: datetime | None
+    promised: datetime | None
+    flags: tuple[str, ...]
+
+
+class CaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """One case as people see it: `events` is the timeline, each with its `seq`, `at`, `kind`, `actor`."""
+
+    row: QueueRow
+    with_person: bool
+    outcome: str
+    proof: str
+    customer: str
+    routes: tuple[Mapping[str, str], ...]
+    promises: tuple[Mapping[str, Any], ...]
+    events: tuple[Mapping[str, Any], ...]
+    files: tuple[Mapping[str, Any], ...]
+    others: tuple[QueueRow, ...]
+
+
+_WAITING = (
+    select(cases)
+    .where(
+        cases.c.tenant == bindparam("tenant"),
+        cases.c.status != CLOSED,
+        or_(cases.c.status == WAITING_PERSON, cases.c.assignee != ""),
+    )
+    .order_by(cases.c.due, cases.c.created)
+    .limit(QUEUE_LIMIT)
+)
+_SOFTWARE = (
+    select(cases)
+    .where(
+        cases.c.tenant == bindparam("tenant"),
+        cases.c.status.not_in((CLOSED, WAITING_PERSON)),
+        cases.c.assignee == "",
+    )
+    .order_by(cases.c.updated.desc())
+    .limit(QUEUE_LIMIT)
+)
+_CLOSED = (
+    select(cases)
+    .where(cases.c.tenant == bindparam("tenant"), cases.c.status == CLOSED)
+    .order_by(cases.c.updated.desc())
+    .limit(QUEUE_LIMIT)
+)
+VIEWS = {"waiting": _WAITING, "software": _SOFTWARE, "closed": _CLOSED}
+
+_ONE = select(cases).where(cases.c.tenant == bindparam("tenant"), cases.c.id == bindparam("id"))
+_OF_PERSON = (
+    select(cases)
+    .where(cases.c.tenant == bindparam("tenant"), cases.c.person == bindparam("person"))
+    .order_by(cases.c.updated.desc())
+    .limit(20)
+)
+_EVENTS = (
+    select(case_event)
+    .where(case_event.c.tenant == bindparam("tenant"), case_event.c.case_id == bindparam("case_id"))
+    .order_by(case_event.c.seq)
+)
+_PROMISED = select(case_event.c.tenant, case_event.c.case_id, case_event.c.data).where(
+    case_event.c.kind == "promise-made"
+)
+_PERSONS = select(person.c.tenant, person.c.id, person.c.name)
+_CHANGED = (
+    select(cases.c.id, cases.c.updated)
+    .where(cases.c.tenant == bindparam("tenant"), cases.c.updated >= bindparam("since"))
+    .order_by(cases.c.updated)
+    .limit(QUEUE_LIMIT)
+)
+
+
+class Reading:
+    """Reads for the desk. Each method takes the tenant of the session and shows nothing of another one."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def queue(self, tenant: str, view: str) -> Sequence[QueueRow]:
+        """The rows of a view, those with the least time left first; work without a promise comes after."""
+        rows = await self._rows(tenant, await self._store.all(VIEWS[view], {"tenant": tenant}))
+        if view != "waiting":
+            return rows
+        return sorted(rows, key=lambda row: (row.due is None, row.due or row.created, row.created))
+
+    async def changed_since(self, tenant: str, moment: int) -> Sequence[tuple[str, int]]:
+        """Cases changed at or after a moment (microseconds): id and when."""
+        rows = await self._store.all(_CHANGED, {"tenant": tenant, "since": moment})
+        return [(row["id"], row["updated"]) for row in rows]
+
+    async def state(self, tenant: str, case: str) -> CaseState:
+        """The newest state. Raises UnknownCase, for another tenant's case as well."""
+        return decode((await self._case_row(tenant, case))["snapshot"].encode(), CaseState)
+
+    async def events(self, tenant: str, case: str, *, after: int = 0) -> Sequence[Mapping[str, Any]]:
+        """The timeline above a number."""
+        rows = await self._store.all(_EVENTS, {"tenant": tenant, "case_id": case})
+        return [_event(row) for row in rows if row["seq"] > after]
+
+    async def files(self, tenant: str, case: str) -> Sequence[Row]:
+        """Originals and attachments of a case."""
+        return await self._store.all(SELECT_FILES, {"tenant": tenant, "case_id": case})
+
+    async def case(self, tenant: str, case: str) -> CaseView:
+        """Everything about one case. Raises UnknownCase."""
+        row = await self._case_row(tenant, case)
+        state = decode(row["snapshot"].encode(), CaseState)
+        related = [row]
+        if state.person:
+            others = await self._store.all(_OF_PERSON, {"tenant": tenant, "person": state.person})
+            related += [other for other in others if other["id"] != case]
+        rows = await self._rows(tenant, related)
+        return CaseView(
+            row=rows[0],
+            with_person=state.with_person,
+            outcome=state.outcome,
+            proof=state.proof,
+            customer=state.customer,
+            routes=tuple(
+                {"channel": name, "address": route.address.address, "name": route.address.name}
+                for name, route in state.routes.items()
+                if name != "link"  # a confirmation page is a way in, never a way to answer
+            ),
+            promises=tuple({"what": p.what, "by": p.by, "until": p.until} for p in state.open_promises()),
+            events=tuple(await self.events(tenant, case)),
+            files=tuple(_file(found) for found in await self.files(tenant, case)),
+            others=tuple(rows[1:]),
+        )
+
+    async def _case_row(self, tenant: str, case: str) -> Row:
+        row = await self._store.one(_ONE, {"tenant": tenant, "id": case})
+        if row is None:
+            raise UnknownCase(case)
+        return row
+
+    async def _rows(self, tenant: str, found: Sequence[Row]) -> list[QueueRow]:
+        """Rows with names and the start of each promise, in a bounded number of statements."""
+        if not found:
+            return []
+        ids = [row["id"] for row in found]
+        people = sorted({row["person"] for row in found if row["person"]})
+        named = await self._store.by_keys(_PERSONS, person.c.id, people) if people else ()
+        names = {row["id"]: row["name"] for row in named if row["tenant"] == tenant}
+        started: dict[tuple[str, int], datetime] = {}
+        for event in await self._store.by_keys(_PROMISED, case_event.c.case_id, ids):
+            if event["tenant"] == tenant:
+                made = msgspec.json.decode(event["data"])
+                until = to_micros(datetime.fromisoformat(made["promise"]["until"]))
+                started[event["case_id"], until] = datetime.fromisoformat(made["at"])
+        return [_queue_row(row, names.get(row["person"], ""), started) for row in found]
+
+
+def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime]) -> QueueRow:
+    state = decode(row["snapshot"].encode(), CaseState)
+    route = state.route()
+    flags = [state.tone] if state.tone in ("angry", "abusive") else []
+    if any(reply.state == "failed" for reply in state.replies):
+        flags.append("failed")
+    if state.claims:
+        flags.append("claims")
+    return QueueRow(
+        id=state.id,
+        number=state.number,
+        version=state.version,
+        name=name or (route.address.name or route.address.address.split("\n", 1)[0] if route else ""),
+        subject=state.subject,
+        intent=state.intents[0] if state.intents else "",
+        channel=state.channel,
+        language=state.language,
+        status=state.status,
+        department=state.department,
+        assignee=state.assignee,
+        tone=state.tone,
+        urgency=state.urgency,
+        live=state.channel in LIVE_CHANNELS,
+        created=state.created,
+        updated=state.updated,
+        due=from_micros(row["due"]) if row["due"] else None,
+        promised=started.get((state.id, row["due"])),
+        flags=tuple(flags),
+    )
+
+
+def _event(row: Row) -> Mapping[str, Any]:
+    data = msgspec.json.decode(row["data"])
+    # The event's own fields first, so that none of them can stand in for the columns of the timeline.
+    return {**data, "seq": row["seq"], "at": from_micros(row["at"]), "kind": row["kind"], "actor": row["actor"]}
+
+
+def _file(row: Row) -> Mapping[str, Any]:
+    return {
+        "contact": row["contact"],
+        "digest": row["digest"],
+        "role": row["role"],
+        "name": row["name"],
+        "media_type": row["media_type"],
+        "size": row["size"],
+        "picture": row["media_type"] in PICTURES,
+    }
