@@ -78,7 +78,7 @@ class Sessions:
                 Write(statement=INSERT_SESSION, params=session, expect=1),
             )
         )
-        [result] = await self._store.apply([Effect(outcome=outcome, source="desk.login")])
+        [result] = await self._store.apply([Effect(outcome=outcome)])
         return secret if result.applied else None
 
     async def find(self, secret: str) -> Session | None:
@@ -93,7 +93,7 @@ class Sessions:
     async def close(self, session: Session) -> None:
         """Sign out: the cookie is worthless from now on."""
         write = Write(statement=DROP_SESSION, params={"given_digest": session.digest})
-        await self._store.apply([Effect(outcome=Outcome(writes=(write,)), source="desk.logout")])
+        await self._store.apply([Effect(outcome=Outcome(writes=(write,)))])
 
 
 def _digest(secret: str) -> str:
