@@ -3,7 +3,7 @@
 A mail or a scan may make a parser loop, eat memory or abort the process (a 5 kB PDF does). Here that costs one child
 process, never the channel. A child is used for many inputs and replaced after a while, so that a slow leak ends too.
 
-Protocol on the pipe: 4 bytes length, then JSON of `Raw` one way; a status byte and `Normalised` as msgpack the other.
+Protocol on the pipe: 4 bytes length and msgpack of `Raw` one way; a status byte, a length and `WireAnswer` the other.
 """
 
 import asyncio
@@ -18,8 +18,9 @@ import structlog
 
 from bus.adapter.contract import ChannelPlugin, Normalised, Raw
 from bus.errors import TransientError
+from bus.message import Contact, decode
 
-__all__ = ["Sandbox", "SandboxFailure"]
+__all__ = ["Sandbox", "SandboxFailure", "WireAnswer"]
 
 log = structlog.get_logger()
 
@@ -28,6 +29,13 @@ _USES_PER_CHILD = 1000
 
 _START_S = 60.0
 """How long a child may take to import its libraries on a busy machine."""
+
+
+class WireAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A normalised contact on the pipe: the contact stays JSON, because its body is JSON that nobody has read yet."""
+
+    contact: bytes
+    blobs: dict[str, bytes]
 
 
 class SandboxFailure(Exception):
@@ -70,7 +78,8 @@ class Sandbox:
             raise
         finally:
             self._idle.put_nowait(keep)
-        return msgspec.msgpack.decode(answer, type=Normalised)
+        wire = msgspec.msgpack.decode(answer, type=WireAnswer)
+        return Normalised(contact=decode(wire.contact, Contact), blobs=wire.blobs)
 
     async def close(self) -> None:
         """End the idle children."""

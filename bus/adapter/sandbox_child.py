@@ -8,7 +8,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from bus.adapter.contract import Raw
+from bus.adapter.contract import Normalised, Raw
+from bus.adapter.sandbox import WireAnswer
+from bus.message import encode
 
 __all__ = ["main"]
 
@@ -51,7 +53,8 @@ def main() -> None:
     encoder = msgspec.msgpack.Encoder()
     while (data := _read(stdin)) is not None:
         try:
-            body = encoder.encode(normalise(decoder.decode(data), config))
+            result: Normalised = normalise(decoder.decode(data), config)
+            body = encoder.encode(WireAnswer(contact=encode(result.contact), blobs=result.blobs))
         except MemoryError:
             _answer(stdout, 1, b"memory")
         except Exception as error:

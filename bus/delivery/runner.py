@@ -22,9 +22,9 @@ from bus.delivery.lanes import Lanes
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.delivery.retry import GiveUp, RetryPolicy, error_class
 from bus.delivery.worker import Worker
-from bus.errors import Conflict
-from bus.log.port import Log, Record, StoredRecord, Subscription, TopicPartition
-from bus.store.port import Delivery, Effect, Result, Store
+from bus.errors import Conflict, PermanentError
+from bus.log.port import Delivery, Log, Record, StoredRecord, Subscription, TopicPartition
+from bus.store.port import Effect, Result, Store
 from bus.telemetry import Metrics
 
 __all__ = ["RunnerLimits", "WorkerRunner"]
@@ -258,20 +258,23 @@ class WorkerRunner:
 
     def _settle(self, record: StoredRecord, outcome: Outcome, result: Result) -> None:
         place = (record.topic, record.partition, record.offset)
-        if result.applied or result.reason == "fenced":
+        if result.applied or result.reason in ("fenced", "duplicate"):
             # Fenced: the record belongs to another member now, who decides it anew; here it is only forgotten.
             self._attempts.pop(place, None)
             self._lanes.finish(record)
             word = "nothing" if outcome is NOTHING else "done"
-            self._metrics.handled.labels(self.group, word if result.applied else "fenced").inc()
+            self._metrics.handled.labels(self.group, word if result.applied else result.reason).inc()
             return
         attempt = self._attempts[place] = self._attempts.get(place, 0) + 1
-        verdict = self._retry.decide(
-            Conflict(result.reason), attempt, self._clock.now(), _deadline(record), self._jitter
-        )
-        self._metrics.handled.labels(self.group, "conflict").inc()
+        # An invalid outcome is a fault of the program: as permanent as a record that cannot be read.
+        failure = Conflict("guard") if result.reason == "conflict" else PermanentError(result.reason)
+        verdict = self._retry.decide(failure, attempt, self._clock.now(), _deadline(record), self._jitter)
+        self._metrics.handled.labels(self.group, result.reason).inc()
         if isinstance(verdict, GiveUp):
-            log.error("record given up", group=self.group, record=record.id, reason="conflict", attempt=attempt)
+            log.error(
+                "record given up", group=self.group, topic=record.topic, record=record.id, reason=result.reason,
+                attempt=attempt, detail=result.detail,
+            )  # fmt: skip
             letter = self._complete(record, self._dead_letter(record, verdict.reason, attempt))
             generation = self._generations.get(TopicPartition(record.topic, record.partition), 0)
             self._decided.append((record, generation, letter))

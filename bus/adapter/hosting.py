@@ -1,0 +1,176 @@
+"""What the bus does for every adapter: raw store, normalising, redaction, deduplication and the durable yes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from bus.adapter.contract import Acceptance, ChannelPlugin, Normalised, Raw
+from bus.adapter.redaction import redact
+from bus.adapter.sandbox import Sandbox, SandboxFailure
+from bus.clock import Clock
+from bus.delivery.sender import status_record
+from bus.errors import Overloaded, StorageFull
+from bus.log.port import Log, Record
+from bus.log.topics import CONTACT_RECEIVED
+from bus.message import BlobRef, Contact, Party, Quality, Status, derive_id, encode, envelope
+from bus.store.blobs import Blobs, digest_of
+from bus.telemetry import Metrics
+
+__all__ = ["Intake", "contact_record"]
+
+log = structlog.get_logger()
+
+DISK_FLOOR_BYTES = 512 * 1024 * 1024
+"""Below this much free space nothing new is accepted: what was accepted still has to be worked on and answered."""
+
+_MAX_WAITING = 256
+"""Contacts of one channel being accepted at once; more is refused with "later" rather than kept in memory."""
+
+
+class Intake:
+    """The accepting side of one channel."""
+
+    def __init__(
+        self,
+        plugin: ChannelPlugin,
+        config: Any,
+        *,
+        log_port: Log,
+        blobs: Blobs,
+        clock: Clock,
+        metrics: Metrics,
+        data_dir: Path,
+        free_bytes: Callable[[Path], int] | None = None,
+        children: int = 1,
+    ) -> None:
+        self._plugin = plugin
+        self._config = config
+        self._log = log_port
+        self._blobs = blobs
+        self._clock = clock
+        self._metrics = metrics
+        self._data_dir = data_dir
+        self._free_bytes = free_bytes or _free_bytes
+        self._sandbox = Sandbox(plugin, config, children=children) if plugin.manifest.normalise_in_process else None
+        self._waiting = 0
+
+    async def accept(self, raw: Raw) -> Acceptance:
+        """Make a contact durable; the adapter says yes only after this returns.
+
+        Input that cannot be normalised is accepted all the same, as a contact of quality `unreadable` for a person.
+        Raises Overloaded or StorageFull: the sender shall come back.
+        """
+        manifest = self._plugin.manifest
+        if self._waiting >= _MAX_WAITING:
+            self._metrics.contacts_refused.labels(manifest.name, "overloaded").inc()
+            raise Overloaded(f"{self._waiting} contacts are being accepted already")
+        if self._free_bytes(self._data_dir) < DISK_FLOOR_BYTES:
+            self._metrics.contacts_refused.labels(manifest.name, "disk").inc()
+            raise StorageFull("free disk space is below the floor")
+        self._waiting += 1
+        try:
+            return await self._accept(raw)
+        finally:
+            self._waiting -= 1
+
+    async def _accept(self, raw: Raw) -> Acceptance:
+        manifest = self._plugin.manifest
+        reference = None
+        if manifest.keep_raw:
+            digest = await self._blobs.put(raw.data)
+            reference = BlobRef(digest=digest, media_type=raw.media_type, size=len(raw.data))
+        normalised = await self._normalise(raw)
+        for data in normalised.blobs.values():
+            await self._blobs.put(data)
+        contact = _redacted(msgspec.structs.replace(normalised.contact, raw=reference or normalised.contact.raw))
+        (offset,) = await self._log.append([contact_record(contact)], once=True)
+        duplicate = offset is None
+        self._metrics.contacts_accepted.labels(contact.tenant, contact.channel, str(duplicate).lower()).inc()
+        log.info(
+            "contact accepted", channel=contact.channel, contact=contact.id, state=contact.quality.status,
+            reason="duplicate" if duplicate else "new",
+        )  # fmt: skip
+        return Acceptance(contact=contact.id, duplicate=duplicate)
+
+    async def _normalise(self, raw: Raw) -> Normalised:
+        try:
+            if self._sandbox is not None:
+                return await self._sandbox.normalise(raw)
+            return self._plugin.normalise(raw, self._config)
+        except SandboxFailure as failure:
+            log.warning("input could not be normalised", channel=self._plugin.manifest.name, reason=failure.reason)
+            return unreadable(self._plugin.manifest.name, raw, failure.reason)
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            log.warning("input could not be normalised", channel=self._plugin.manifest.name, exc_info=error)
+            return unreadable(self._plugin.manifest.name, raw, "crash")
+
+    async def report_status(self, status: Status) -> None:
+        """Append what a channel learnt about a reply later."""
+        await self._log.append([status_record(status)], once=True)
+
+    async def close(self) -> None:
+        """End the processes."""
+        if self._sandbox is not None:
+            await self._sandbox.close()
+
+
+_REASONS = {
+    "time": "took longer to read than the limit allows",
+    "memory": "needed more memory to read than the limit allows",
+}
+
+
+def unreadable(channel: str, raw: Raw, reason: str) -> Normalised:
+    """A contact that is only its raw object: a person looks at it, and its sender is answered all the same."""
+    sender = str(raw.native.get("mail_from") or raw.native.get("from") or "unknown")
+    return Normalised(
+        contact=Contact(
+            id=derive_id("c", raw.tenant, channel, "unreadable", digest_of(raw.data)),
+            tenant=raw.tenant,
+            channel=channel,
+            account=raw.account,
+            sender=Party(kind=channel, address=sender),
+            occurred_at=raw.received_at,
+            received_at=raw.received_at,
+            quality=Quality(status="unreadable", reasons=(_REASONS.get(reason, "could not be read"),)),
+        )
+    )
+
+
+def contact_record(contact: Contact) -> Record:
+    """The record of a contact on `contact.received`; contacts of one conversation share a lane."""
+    thread = contact.case_token or contact.conversation or contact.sender.address
+    return Record(
+        topic=CONTACT_RECEIVED,
+        key=f"{contact.tenant}/{contact.channel}/{thread}",
+        value=encode(contact),
+        id=contact.id,
+        headers={
+            **envelope(
+                record_id=contact.id,
+                kind="contact",
+                source=f"channel/{contact.channel}/{contact.account}",
+                tenant=contact.tenant,
+                at=contact.received_at,
+                deadline=contact.deadline,
+            ),
+            "contact-at": contact.received_at.isoformat(),
+        },
+    )
+
+
+def _redacted(contact: Contact) -> Contact:
+    text, found = redact(contact.text)
+    subject, found_in_subject = redact(contact.subject)
+    if not found and not found_in_subject:
+        return contact
+    return msgspec.structs.replace(contact, text=text, subject=subject)
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
