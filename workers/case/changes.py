@@ -1,0 +1,201 @@
+"""From events to an outcome: snapshot with its guard, timeline rows, the record for pages that watch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+
+from bus.clock import to_micros
+from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
+from bus.log.port import Record
+from bus.log.topics import CASE_LOG
+from bus.message import Reply, decode, derive_id, encode, envelope
+from bus.store.port import Store
+from bus.store.sql import insert_ignore
+from workers.case import model, rules
+from workers.case.model import EVENT_KINDS, CaseEvent, CaseState, ReplyPlanned
+from workers.case.schema import case_event, cases
+
+__all__ = ["CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
+
+_insert_case = insert_ignore(cases, ["tenant", "id"])
+_update_case = (
+    update(cases)
+    .where(
+        cases.c.tenant == bindparam("b_tenant"),
+        cases.c.id == bindparam("b_id"),
+        cases.c.version == bindparam("b_version"),
+    )
+    .values({name: bindparam(f"v_{name}") for name in (
+        "version", "status", "department", "language", "channel", "person", "assignee", "tone", "subject", "urgency",
+        "due", "updated", "snapshot",
+    )})
+)  # fmt: skip
+_insert_event = insert(case_event)
+_snapshot = select(cases.c.snapshot).where(cases.c.tenant == bindparam("tenant"), cases.c.id == bindparam("id"))
+_snapshots = select(cases.c.tenant, cases.c.snapshot)
+
+
+class CaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `case.log` carries under the case id: the case's new columns and the events that led there."""
+
+    tenant: str
+    case: str
+    number: str
+    version: int
+    status: str
+    department: str
+    language: str
+    channel: str
+    person: str
+    events: tuple[CaseEvent, ...]
+
+
+async def load_case(store: Store, tenant: str, case_id: str) -> CaseState | None:
+    """The newest state of a case, or None."""
+    row = await store.one(_snapshot, {"tenant": tenant, "id": case_id})
+    return None if row is None else decode(row["snapshot"].encode(), CaseState)
+
+
+async def load_cases(store: Store, case_ids: Iterable[str]) -> dict[tuple[str, str], CaseState]:
+    """The newest states of many cases at once, by tenant and id."""
+    rows = await store.by_keys(_snapshots, cases.c.id, sorted(set(case_ids)))
+    found = (decode(row["snapshot"].encode(), CaseState) for row in rows)
+    return {(state.tenant, state.id): state for state in found}
+
+
+def reply_id(state: CaseState, decision: str, channel: str, address: str) -> str:
+    """The id of a reply: the same decision gives the same reply, however often it is taken."""
+    return derive_id("r", state.tenant, state.id, decision, channel, address)
+
+
+class Draft:
+    """A case while a decision is taken: each command is decided on the state that the ones before it led to.
+
+    `state` is None only until `do(Open(...))`. Collects replies, timers and further writes into one `Outcome`.
+    """
+
+    def __init__(self, state: CaseState | None, now: datetime) -> None:
+        self._before = state
+        self._state = state
+        self.now = now
+        self.events: list[CaseEvent] = []
+        self.replies: list[Reply] = []
+        self.writes: list[Write] = []
+        self.timers: list[SetTimer | CancelTimer] = []
+        self.emit: list[Record] = []
+
+    @property
+    def state(self) -> CaseState:
+        """The state as decided so far. Raises ValueError before the case is opened."""
+        if self._state is None:
+            raise ValueError("the case is not opened yet")
+        return self._state
+
+    def do(self, command: rules.Command) -> tuple[CaseEvent, ...]:
+        """Take a decision. Raises Refused, and then nothing has changed."""
+        events = rules.decide(self._state, command, self.now)
+        for event in events:
+            self._state = rules.evolve(self._state, event)
+        self.events.extend(events)
+        return events
+
+    def tell(self, event: CaseEvent) -> None:
+        """Write down something that needs no rule."""
+        self.do(rules.Happened(event=event))
+
+    def reply(self, reply: Reply, *, actor: str = model.MACHINE, elsewhere: str = "") -> None:
+        """Plan a reply. `elsewhere` says why it goes to somebody else than the writer."""
+        planned = ReplyPlanned(
+            at=self.now,
+            actor=actor,
+            reply=reply.id,
+            channel=reply.channel,
+            reply_kind=reply.kind,
+            text=reply.text,
+            language=reply.language,
+            to_person=elsewhere,
+        )
+        if self.do(rules.Reply(actor=actor, planned=planned)):
+            self.replies.append(reply)
+
+    def outcome(self) -> Outcome:
+        """Everything decided, as one outcome."""
+        case_writes, case_records = changes(self._before, self._state, self.events, self.now)
+        return Outcome(
+            writes=(*case_writes, *self.writes),
+            emit=(*case_records, *self.emit),
+            replies=tuple(self.replies),
+            timers=tuple(self.timers),
+        )
+
+
+def changes(
+    before: CaseState | None, after: CaseState | None, events: Sequence[CaseEvent], now: datetime
+) -> tuple[Sequence[Write], Sequence[Record]]:
+    """The guarded snapshot, the timeline rows and the `case.log` record of a change. Nothing without events."""
+    if after is None or not events:
+        return (), ()
+    writes = [_snapshot_write(before, after)]
+    first = 1 if before is None else before.version + 1
+    for seq, event in enumerate(events, start=first):
+        writes.append(
+            Write(
+                statement=_insert_event,
+                params={
+                    "tenant": after.tenant,
+                    "case_id": after.id,
+                    "seq": seq,
+                    "at": to_micros(event.at),
+                    "kind": EVENT_KINDS[type(event)],
+                    "actor": event.actor,
+                    "data": encode(event).decode(),
+                },
+            )
+        )
+    changed = CaseChanged(
+        tenant=after.tenant, case=after.id, number=after.number, version=after.version, status=after.status,
+        department=after.department, language=after.language, channel=after.channel, person=after.person,
+        events=tuple(events),
+    )  # fmt: skip
+    record_id = derive_id("e", after.tenant, after.id, str(after.version))
+    record = Record(
+        topic=CASE_LOG,
+        key=after.id,
+        value=encode(changed),
+        id=record_id,
+        headers=envelope(
+            record_id=record_id, kind="case-event", source="workers", tenant=after.tenant, at=now, subject=after.id
+        ),
+    )
+    return writes, (record,)
+
+
+def _columns(state: CaseState) -> Mapping[str, object]:
+    return {
+        "version": state.version,
+        "status": state.status,
+        "department": state.department,
+        "language": state.language,
+        "channel": state.channel,
+        "person": state.person,
+        "assignee": state.assignee,
+        "tone": state.tone,
+        "subject": state.subject,
+        "urgency": state.urgency,
+        "due": 0 if state.due is None else to_micros(state.due),
+        "updated": to_micros(state.updated),
+        "snapshot": encode(state).decode(),
+    }
+
+
+def _snapshot_write(before: CaseState | None, after: CaseState) -> Write:
+    columns = _columns(after)
+    if before is None:
+        own = {"tenant": after.tenant, "id": after.id, "number": after.number, "created": to_micros(after.created)}
+        return Write(statement=_insert_case, params={**own, **columns}, expect=1)
+    guard = {"b_tenant": after.tenant, "b_id": after.id, "b_version": before.version}
+    return Write(
+        statement=_update_case, params={**guard, **{f"v_{name}": value for name, value in columns.items()}}, expect=1
+    )
