@@ -1,6 +1,7 @@
 """The one HTTP server of a process: health, metrics, and whatever routes adapters and pages bring."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -31,6 +32,7 @@ class HttpServer:
         self._readiness = readiness
         self._shutdown_s = shutdown_s
         self._runner: web.AppRunner | None = None
+        self._socket: socket.socket | None = None
         self.app = web.Application(middlewares=[_no_exception_text], client_max_size=_MAX_BODY_BYTES)
         self.app.add_routes(
             [web.get("/livez", self._live), web.get("/readyz", self._ready), web.get("/metrics", self._show_metrics)]
@@ -40,14 +42,23 @@ class HttpServer:
         """Before `start` only."""
         self.app.add_routes(routes)
 
-    async def start(self) -> int:
-        """Listen; the port (useful when 0 was asked for). Raises OSError when the address is taken."""
+    def bind(self) -> int:
+        """Take the address, before anything needs to name it; the port (useful when 0 was asked for).
+
+        Raises OSError when the address is taken.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._socket = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        return int(self._socket.getsockname()[1])
+
+    async def start(self) -> None:
+        """Serve on the bound address."""
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None  # noqa: S101  for the type checker: bind has just set it
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=self._shutdown_s)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        sockets = site._server.sockets if isinstance(site._server, asyncio.Server) else ()  # pyright: ignore[reportPrivateUsage]
-        return int(sockets[0].getsockname()[1]) if sockets else self._port
+        await web.SockSite(self._runner, self._socket).start()
 
     async def stop(self) -> None:
         """Finish what is open, within the shutdown time."""

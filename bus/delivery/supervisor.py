@@ -1,0 +1,62 @@
+"""Keeps the long-running parts of a process alive, and makes it visible when one cannot be."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+__all__ = ["Supervisor"]
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_STEADY_S = 60.0
+"""A part that ran this long before it failed starts its pauses from the beginning again."""
+
+
+class Supervisor:
+    """Runs parts; a part that fails is started again after a growing pause, for ever: a channel must come back."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.failing: dict[str, str] = {}
+        """Parts that failed and are waiting to be started again, with the class of the error; for readiness."""
+
+    def run(self, name: str, part: Callable[[], Awaitable[None]], *, restart: bool = True) -> None:
+        """Start a part. `part()` is called anew for each start. Returning ends it quietly."""
+        self._tasks[name] = asyncio.create_task(self._keep(name, part, restart), name=name)
+
+    async def _keep(self, name: str, part: Callable[[], Awaitable[None]], restart: bool) -> None:
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE_S
+        while True:
+            started = loop.time()
+            try:
+                await part()
+                return
+            except Exception as error:
+                self.failing[name] = type(error).__name__
+                log.error("a part of the process failed", name=name, exc_info=error)
+                if not restart:
+                    return
+            if loop.time() - started > _STEADY_S:
+                pause = _FIRST_PAUSE_S
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            self.failing.pop(name, None)
+
+    async def wait(self, name: str, seconds: float) -> bool:
+        """Wait until a part has ended by itself; False when the time is over."""
+        task = self._tasks.get(name)
+        if task is None:
+            return True
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        return bool(done)
+
+    async def stop(self, *names: str) -> None:
+        """Cancel parts (all without names) and wait for them."""
+        chosen = [self._tasks.pop(name) for name in (names or tuple(self._tasks)) if name in self._tasks]
+        for task in chosen:
+            task.cancel()
+        await asyncio.gather(*chosen, return_exceptions=True)

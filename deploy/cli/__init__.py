@@ -1,0 +1,29 @@
+"""The command `contactbus`. Heavy imports live inside commands, so that `--help` answers at once."""
+
+import click
+
+from deploy.cli.lazy import LazyGroup
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_by_module={
+        "deploy.cli.run": ("up", "serve", "workers", "demo"),
+        "deploy.cli.look": ("contacts", "cases", "replies", "dead-letters"),
+        "deploy.cli.talk": ("chat", "phone"),
+        "deploy.cli.understand": ("normalise", "triage"),
+        "deploy.cli.operate": ("doctor", "config", "bench"),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="contactbus", prog_name="contactbus")
+def main() -> None:
+    """Every customer is heard at once, treated well and helped to the end: by phone, e-mail, letter and chat.
+
+    \b
+    Start here:
+      contactbus up --demo        everything in one process, with demo customers
+      contactbus doctor           what is missing, and how to mend it
+    """

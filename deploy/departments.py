@@ -1,0 +1,74 @@
+"""The workers of the house by group name, and how each is built."""
+
+from collections.abc import Callable
+
+from bus.delivery.worker import Worker
+from deploy.core import Core
+
+__all__ = ["GROUPS", "build"]
+
+
+def _intake(core: Core) -> Worker:
+    from workers.intake.worker import IntakeWorker
+
+    return IntakeWorker(store=core.engine, clock=core.clock)
+
+
+def _triage(core: Core) -> Worker:
+    from workers.triage.worker import TriageWorker
+
+    return TriageWorker(store=core.engine, clock=core.clock, pack=core.pack, data_dir=core.data_dir)
+
+
+def _case(core: Core) -> Worker:
+    from workers.case.worker import CaseWorker
+
+    return CaseWorker(store=core.engine, clock=core.clock, pack=core.pack)
+
+
+def _billing(core: Core) -> Worker:
+    from workers.billing.worker import BillingWorker
+
+    return BillingWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+
+
+def _returns(core: Core) -> Worker:
+    from workers.returns.worker import ReturnsWorker
+
+    return ReturnsWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+
+
+def _sales(core: Core) -> Worker:
+    from workers.sales.worker import SalesWorker
+
+    return SalesWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+
+
+def _support(core: Core) -> Worker:
+    from workers.support.worker import SupportWorker
+
+    return SupportWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+
+
+def _desk(core: Core) -> Worker:
+    from workers.desk.worker import DeskWorker
+
+    return DeskWorker(store=core.engine, clock=core.clock, pack=core.pack)
+
+
+GROUPS: dict[str, Callable[[Core], Worker]] = {
+    "intake": _intake,
+    "triage": _triage,
+    "case": _case,
+    "billing": _billing,
+    "returns": _returns,
+    "sales": _sales,
+    "support": _support,
+    "desk": _desk,
+}
+"""In the order of a contact's way."""
+
+
+def build(core: Core, group: str) -> Worker:
+    """A worker by its group's name. Raises KeyError."""
+    return GROUPS[group](core)

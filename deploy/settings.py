@@ -1,0 +1,51 @@
+"""The settings of a process that are not one adapter's: where data lies, what is listened on, which company it is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from bus.config import Layered, load_layers
+
+__all__ = ["DemoSettings", "HttpSettings", "ProductSettings", "load"]
+
+
+class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[product]`.
+
+    `hold_limit_s` is a promise of the product: nobody is held longer without a come-back, so it cannot be raised
+    above 60.
+    """
+
+    tenant: str = "shop"
+    pack: str = "shop"
+    data: str = "contactbus-data"
+    public_url: str = ""
+    channels: tuple[str, ...] = ("email", "chat", "phone", "post", "link")
+    hold_limit_s: Annotated[float, msgspec.Meta(ge=10, le=60)] = 60.0
+    log_level: str = "WARNING"
+    normalising_processes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[http]`: the one server for chat, phone, confirmation links and pages."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
+
+
+class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[demo]`: the customers' mailbox that plays the relay."""
+
+    mailbox_host: str = "127.0.0.1"
+    mailbox_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+
+
+def load(file: Path | None, environment: dict[str, str], flags: dict[str, object]) -> Layered:
+    """All layers. Raises ConfigurationError."""
+    return load_layers(file, environment, flags)
