@@ -1,0 +1,31 @@
+"""Systems of record: customers, orders, invoices, charges, refunds, returns, products; behind ports."""
+
+from workers.records.model import (
+    Charge,
+    Customer,
+    Invoice,
+    InvoiceLine,
+    Order,
+    OrderFile,
+    OrderLine,
+    Product,
+    Refunded,
+    Return,
+)
+from workers.records.ports import Records
+from workers.records.sql import SqlRecords
+
+__all__ = [
+    "Charge",
+    "Customer",
+    "Invoice",
+    "InvoiceLine",
+    "Order",
+    "OrderFile",
+    "OrderLine",
+    "Product",
+    "Records",
+    "Refunded",
+    "Return",
+    "SqlRecords",
+]
