@@ -132,8 +132,13 @@ class Log(Protocol):
         """Join a group, reading from the earliest record when the group is new."""
         ...
 
-    def tail(self, topics: Sequence[str], *, after: Mapping[TopicPartition, int] | None = None) -> AsyncIterator[StoredRecord]:
-        """Follow topics without a group, from now on or after the given offsets; for pages that watch. Never ends."""
+    def tail(
+        self, topics: Sequence[str], *, after: Mapping[TopicPartition, int] | None = None
+    ) -> AsyncIterator[StoredRecord]:
+        """Follow topics without a group, for pages that watch. Never ends.
+
+        Each partition is followed after the offset that `after` names for it, or from the moment of this call on.
+        """
         ...
 
     async def read(

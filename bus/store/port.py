@@ -13,7 +13,7 @@ from sqlalchemy import Executable
 from bus.delivery.outcome import Outcome
 from bus.log.port import Delivery
 
-__all__ = ["Effect", "Result", "Row", "Store"]
+__all__ = ["Delivery", "Effect", "Result", "Row", "Store"]
 
 Row = Mapping[str, Any]
 """A row as read, by column name."""
