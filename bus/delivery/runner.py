@@ -94,6 +94,11 @@ class WorkerRunner:
         """The worker's consumer group."""
         return self._worker.group
 
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics its worker consumes."""
+        return self._worker.topics
+
     def stop(self) -> None:
         """Take nothing new; `run` returns when what is in flight is finished or the drain deadline is over."""
         self._stopping.set()

@@ -1,0 +1,127 @@
+"""Commands that run the product: `up`, `serve`, `workers`, `demo`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+
+__all__ = ["demo", "serve", "up", "workers"]
+
+
+def _address(value: str, option: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        fail(f"{option} wants HOST:PORT, such as 127.0.0.1:8080, not {value!r}", code=2)
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+@click.command()
+@click.option("--pack", help="Company pack; default shop.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder; default contactbus-data.")
+@click.option("--http", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
+@click.option("--smtp", help="Address that takes mail; default 127.0.0.1:2525.")
+@click.option("--relay", help="Mail host that replies go through.")
+@click.option("--demo", "with_demo", is_flag=True, help="Add demo customers and play one contact per channel.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+@json_option
+@async_command
+async def up(
+    pack: str | None, data: Path | None, http: str | None, smtp: str | None, relay: str | None,
+    with_demo: bool, config_file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Run everything in one process: all channels, all workers, desk and start page."""
+    from deploy.up import run_up
+
+    flags: dict[str, Any] = {"product": {}, "http": {}, "adapters": {"email": {}}}
+    if pack:
+        flags["product"]["pack"] = pack
+    if data:
+        flags["product"]["data"] = str(data)
+    if http:
+        flags["http"]["host"], flags["http"]["port"] = _address(http, "--http")
+    if smtp:
+        flags["adapters"]["email"]["listen_host"], flags["adapters"]["email"]["listen_port"] = _address(smtp, "--smtp")
+    if relay:
+        flags["adapters"]["email"]["relay_host"], flags["adapters"]["email"]["relay_port"] = _address(relay, "--relay")
+    layers, settings = read_settings(config_file, flags)
+    await run_up(layers, settings, with_demo=with_demo, as_json=as_json)
+
+
+@click.command()
+@click.argument("channels", nargs=-1, required=True)
+@data_options
+@async_command
+async def serve(channels: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+    """Run CHANNELS in this process; workers may run in others over the same data folder."""
+    from deploy.up import run_part
+
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    await run_part(layers, settings, channels=channels, groups=())
+
+
+@click.group()
+def workers() -> None:
+    """Run and list groups of workers."""
+
+
+@workers.command("run")
+@click.argument("group")
+@data_options
+@async_command
+async def workers_run(group: str, data: Path | None, config_file: Path | None) -> None:
+    """Run GROUP in this process: intake, triage, case, a department, or `all`."""
+    from deploy.departments import GROUPS
+    from deploy.up import run_part
+
+    if group != "all" and group not in GROUPS:
+        fail(f"no group is called {group!r}; there are {', '.join(GROUPS)} and all", code=2)
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    await run_part(layers, settings, channels=(), groups=tuple(GROUPS) if group == "all" else (group,))
+
+
+@workers.command("list")
+@data_options
+@json_option
+@async_command
+async def workers_list(data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Groups, how many records each is behind and how old the oldest is."""
+    from deploy.looking import group_rows, opened
+
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    async with opened(layers, settings) as core:
+        rows = await group_rows(core)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("group", "behind", "oldest s", "dead letters"),
+        [(row["group"], row["behind"], f"{row['oldest_s']:.0f}", row["dead_letters"]) for row in rows],
+        empty="no group has read anything yet",
+    )
+
+
+@click.group()
+def demo() -> None:
+    """The demo's customers."""
+
+
+@demo.command("show")
+@json_option
+def demo_show(as_json: bool) -> None:
+    """The demo customers: addresses, numbers, orders, and what is wrong with them."""
+    from workers.records.demo import demo_customers
+
+    customers = demo_customers()
+    if as_json:
+        print_json(customers)
+        return
+    print_table(
+        ("name", "language", "mail", "phone", "order", "what is wrong"),
+        [
+            (c["name"], c["language"], c["email"], c["phone"], ", ".join(o["number"] for o in c["orders"]), c["story"])
+            for c in customers
+        ],
+        empty="there are none",
+    )

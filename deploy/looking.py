@@ -1,0 +1,103 @@
+"""Reading a data folder beside the running product: for the commands that list and show."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+
+from bus.config import Layered
+from bus.delivery.dead_letters import dead_letter
+from bus.delivery.ledger import send_ledger
+from bus.errors import ConfigurationError
+from bus.log.topics import CONTACT_RECEIVED, topic
+from bus.message import Contact, Reply, decode
+from deploy.core import Core, open_core
+from deploy.settings import ProductSettings
+
+__all__ = ["contact_list", "group_rows", "opened", "reply_list"]
+
+_PAGE = 1000
+
+_dead = (
+    select(dead_letter.c.group_name, func.count().label("letters"))
+    .where(dead_letter.c.state == "open")
+    .group_by(dead_letter.c.group_name)
+)
+_replies = (
+    select(send_ledger)
+    .where(send_ledger.c.tenant == bindparam("tenant"))
+    .order_by(send_ledger.c.planned_at, send_ledger.c.reply)
+    .limit(bindparam("most"))
+)
+
+
+@asynccontextmanager
+async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Core]:
+    """A data folder that exists already. Raises ConfigurationError when it does not."""
+    if not settings.data_dir.is_dir():
+        raise ConfigurationError(f"there is no data folder {settings.data_dir}; name it with --data, or start `contactbus up`")
+    core = await open_core(layers, settings, public_url="")
+    try:
+        yield core
+    finally:
+        await core.close()
+
+
+async def contact_list(core: Core, limit: int | None) -> list[Contact]:
+    """Contacts of the tenant as they lie in the log, oldest first, over all partitions."""
+    contacts: list[tuple[int, Contact]] = []
+    for partition in range(topic(CONTACT_RECEIVED).partitions):
+        start = 0
+        while records := await core.engine.read(CONTACT_RECEIVED, partition, start=start, limit=_PAGE):
+            contacts.extend((record.offset, decode(record.value, Contact)) for record in records)
+            start = records[-1].offset + 1
+    contacts.sort(key=lambda pair: pair[0])
+    return [contact for _, contact in contacts if contact.tenant == core.settings.tenant][:limit]
+
+
+async def reply_list(core: Core, limit: int | None) -> list[dict[str, Any]]:
+    """Replies of the tenant with their state, oldest first."""
+    rows = await core.engine.all(_replies, {"tenant": core.settings.tenant, "most": -1 if limit is None else limit})
+    listed: list[dict[str, Any]] = []
+    for row in rows:
+        reply = decode(row["body"].encode(), Reply)
+        listed.append(
+            {
+                "id": reply.id,
+                "case": reply.case,
+                "channel": reply.channel,
+                "kind": reply.kind,
+                "state": row["state"],
+                "attempt": row["attempt"],
+                "reason": row["reason"],
+                "language": reply.language,
+                "to": reply.to,
+                "subject": reply.subject,
+                "text": reply.text,
+                "provider_id": row["provider_id"],
+                "planned_at": row["planned_at"],
+                "changed_at": row["changed_at"],
+            }
+        )
+    return listed
+
+
+async def group_rows(core: Core) -> list[dict[str, Any]]:
+    """Every group of workers: how far behind, how old, how many dead letters."""
+    from deploy.departments import GROUPS, build
+
+    letters = {row["group_name"]: row["letters"] for row in await core.engine.all(_dead)}
+    rows: list[dict[str, Any]] = []
+    for group in GROUPS:
+        worker = build(core, group)
+        lag = await core.engine.lag(worker.group, worker.topics)
+        rows.append(
+            {
+                "group": worker.group,
+                "behind": sum(behind for behind, _ in lag.values()),
+                "oldest_s": max((age for _, age in lag.values()), default=0.0),
+                "dead_letters": letters.get(worker.group, 0),
+            }
+        )
+    return rows

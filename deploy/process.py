@@ -1,0 +1,128 @@
+"""A running process: channels, workers, timers and pages on one event loop, started and drained in order."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from bus.delivery.dead_letters import DeskCase
+from bus.delivery.runner import WorkerRunner
+from bus.delivery.timers import TimerService
+from bus.delivery.worker import Worker
+from bus.http import HttpServer
+from deploy.channels import HostedChannel
+from deploy.core import Core
+
+__all__ = ["Process"]
+
+log = structlog.get_logger()
+
+_WATCH_S = 1.0
+_LAG_EVERY = 5
+"""Lag is read every fifth look: it costs a query per topic."""
+_RETAIN_S = 3600.0
+_DRAIN_S = 25.0
+"""All of stopping fits under the 30 s that orchestrators grant."""
+
+
+class Process:
+    """Starts parts in the order in which they depend on each other and stops them the other way round."""
+
+    def __init__(
+        self, core: Core, *, channels: Sequence[HostedChannel], workers: Sequence[Worker], http: HttpServer, desk_case: DeskCase
+    ) -> None:
+        self.core = core
+        self.channels = list(channels)
+        self.http = http
+        self._runners = [
+            WorkerRunner(
+                worker,
+                log_port=core.engine,
+                store=core.engine,
+                clock=core.clock,
+                metrics=core.metrics,
+                member=core.member,
+                desk_case=desk_case,
+                jitter=random.Random(),  # noqa: S311  jitter is no secret
+            )
+            for worker in (*workers, *(channel.sender for channel in channels))
+        ]
+        self._with_timers = bool(workers)
+
+    async def start(self) -> None:
+        """Workers first, doors last: whoever is let in is answered."""
+        supervisor = self.core.supervisor
+        for runner in self._runners:
+            supervisor.run(f"group {runner.group}", runner.run)
+        if self._with_timers:
+            supervisor.run("timers", TimerService(self.core.engine, self.core.clock, self.core.metrics).run)
+        supervisor.run("watch", self._watch)
+        supervisor.run("retention", self._retain)
+        for channel in self.channels:
+            self.http.add_routes(channel.adapter.routes())
+        await self.http.start()
+        for channel in self.channels:
+            supervisor.run(f"channel {channel.plugin.manifest.name}", channel.adapter.receive)
+
+    async def stop(self) -> None:
+        """Close the doors, finish what is in hand, commit, leave."""
+        supervisor = self.core.supervisor
+        await supervisor.stop(*(f"channel {channel.plugin.manifest.name}" for channel in self.channels))
+        for channel in self.channels:
+            await _quietly(channel.close, f"channel {channel.plugin.manifest.name}")
+        await self.http.stop()
+        for runner in self._runners:
+            runner.stop()
+        deadline = asyncio.get_running_loop().time() + _DRAIN_S
+        for runner in self._runners:
+            left = max(0.1, deadline - asyncio.get_running_loop().time())
+            if not await supervisor.wait(f"group {runner.group}", left):
+                log.warning("drain is not complete; the rest is done after the next start", group=runner.group)
+        await self.core.close()
+
+    async def readiness(self) -> dict[str, str]:
+        """What is not ready, by name; for `/readyz`."""
+        missing = {name: f"failing ({error})" for name, error in self.core.supervisor.failing.items()}
+        for channel in self.channels:
+            name = channel.plugin.manifest.name
+            try:
+                async with asyncio.timeout(5):
+                    health = await channel.adapter.probe()
+            except Exception:
+                missing[name] = "the check did not answer"
+                continue
+            if not health.ok:
+                missing[name] = health.detail
+        return missing
+
+    async def _watch(self) -> None:
+        """Loop lag every second; how far each group is behind every few."""
+        loop = asyncio.get_running_loop()
+        looks = 0
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_WATCH_S)
+            self.core.metrics.loop_lag.set(max(0.0, loop.time() - before - _WATCH_S))
+            looks += 1
+            if looks % _LAG_EVERY == 0:
+                await self._measure_lag()
+
+    async def _measure_lag(self) -> None:
+        for runner in self._runners:
+            for partition, (behind, age) in (await self.core.engine.lag(runner.group, runner.topics)).items():
+                labels = (runner.group, partition.topic, str(partition.partition))
+                self.core.metrics.records_behind.labels(*labels).set(behind)
+                self.core.metrics.oldest_unprocessed.labels(*labels).set(age)
+
+    async def _retain(self) -> None:
+        while True:
+            await self.core.engine.retain(self.core.clock.now())
+            await asyncio.sleep(_RETAIN_S)
+
+
+async def _quietly(step: Callable[[], Awaitable[None]], name: str) -> None:
+    try:
+        await step()
+    except Exception as error:
+        log.error("a part did not close cleanly", name=name, exc_info=error)
