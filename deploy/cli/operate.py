@@ -1,0 +1,83 @@
+"""Commands of operators: `doctor`, `config`, `bench`."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+
+__all__ = ["bench", "config", "doctor"]
+
+BENCHES = {"bus": "deploy.bench.bus", "path": "deploy.bench.path"}
+
+
+@click.command()
+@data_options
+@json_option
+@async_command
+async def doctor(data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Check this installation: what is missing, what follows from it, and how to mend it. Exit 1 when something is."""
+    from deploy.doctor import examine
+
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    findings = await examine(layers, settings)
+    if as_json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            mark = click.style("ok  ", fg="green") if finding["ok"] else click.style("mend", fg="red")
+            click.echo(f"{mark}  {finding['name']:<22} {finding['detail']}")
+            if not finding["ok"] and finding["fix"]:
+                click.echo(f"      {'':<22} {finding['fix']}")
+    if not all(finding["ok"] for finding in findings):
+        raise SystemExit(1)
+
+
+@click.group()
+def config() -> None:
+    """Settings and where each came from."""
+
+
+@config.command("show")
+@click.option("--origin", is_flag=True, help="Name the layer of each value.")
+@data_options
+@json_option
+def config_show(origin: bool, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Every setting in force. Secrets are not shown."""
+    from deploy.showing import setting_rows
+
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    rows = setting_rows(layers, settings)
+    if as_json:
+        print_json(rows if origin else [{"name": row["name"], "value": row["value"]} for row in rows])
+        return
+    columns = ("setting", "value", "from") if origin else ("setting", "value")
+    print_table(columns, [tuple(row[key] for key in ("name", "value", "origin"))[: len(columns)] for row in rows], empty="none")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(tuple(BENCHES)))
+@json_option
+@async_command
+async def bench(name: str, as_json: bool) -> None:
+    """Measure this machine: ratios and rates of one run, beside their goals."""
+    rows: list[dict[str, Any]] = await importlib.import_module(BENCHES[name]).run()
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ("measure", "value", "unit", "goal", "met"),
+            [
+                (r["name"], f"{r['value']:,.2f}", r["unit"], "-" if r["goal"] is None else f"{r['goal']:,g}", _met(r["met"]))
+                for r in rows
+            ],
+            empty="nothing was measured",
+        )
+    if not rows:
+        fail("nothing was measured")
+
+
+def _met(met: bool | None) -> str:
+    return "-" if met is None else "yes" if met else "no"

@@ -1,0 +1,108 @@
+"""Commands that play a customer at the real doors: `chat say`, `phone call`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.common import async_command, data_options, fail, json_option, print_json, read_settings
+
+__all__ = ["chat", "phone"]
+
+_url = click.option("--url", help="Base address of the product; default http://127.0.0.1:8080.")
+
+
+@click.group()
+def chat() -> None:
+    """Be a visitor in the chat."""
+
+
+@chat.command("say")
+@click.argument("texts", nargs=-1, required=True)
+@_url
+@click.option("--lang", type=click.Choice(("de", "nb", "en")), default="en", show_default=True, help="Language of the widget.")
+@json_option
+@async_command
+async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, as_json: bool) -> None:
+    """Say each TEXT in one conversation, one after the other, and print the answers."""
+    from adapters.chat.client import ChatClient, ChatUnavailable
+
+    turns: list[dict[str, Any]] = []
+    try:
+        async with ChatClient(url or "http://127.0.0.1:8080", lang=lang) as client:
+            for text in texts:
+                answers = await client.say(text)
+                turns.append({"say": text, "answers": [answer.text for answer in answers]})
+                if not as_json:
+                    click.echo(click.style(f"you     {text}", dim=True))
+                    for answer in answers:
+                        click.echo(f"answer  {answer.text}")
+    except ChatUnavailable as error:
+        fail(str(error))
+    if as_json:
+        print_json(turns)
+
+
+@click.group()
+def phone() -> None:
+    """Be a caller on the phone."""
+
+
+class _Turns(click.Command):
+    """Keeps `--say`, `--keys` and `--wait` in the order given: each is a turn of the caller."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        turns: list[tuple[str, str]] = []
+        for index, argument in enumerate(args):
+            name, equals, value = argument.partition("=")
+            if name in ("--say", "--keys", "--wait"):
+                turns.append((name[2:], value if equals else (args[index + 1] if index + 1 < len(args) else "")))
+        ctx.meta["turns"] = turns
+        return super().parse_args(ctx, args)
+
+
+@phone.command("call", cls=_Turns)
+@_url
+@click.option("--from", "from_", required=True, help="The caller's number, such as +49305550144.")
+@click.option("--to", required=True, help="The number called; `up` prints those of the demo.")
+@click.option("--say", multiple=True, help="What the caller says when it is his turn.")
+@click.option("--keys", multiple=True, help="Keys the caller presses when it is his turn.")
+@click.option("--wait", multiple=True, type=float, help="Seconds the caller only listens.")
+@click.option("--clock", type=click.Choice(("virtual", "real")), default="virtual", show_default=True, help="Whether waiting takes time.")
+@data_options
+@json_option
+@click.pass_context
+def phone_call(
+    ctx: click.Context, url: str | None, from_: str, to: str, say: tuple[str, ...], keys: tuple[str, ...],
+    wait: tuple[float, ...], clock: str, data: Path | None, config_file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """A simulated call with signed webhooks against the running product: prints what the caller hears, and when."""
+    _call(ctx.meta["turns"], url or "http://127.0.0.1:8080", from_, to, clock, data, config_file, as_json)
+
+
+@async_command
+async def _call(
+    turns: list[tuple[str, str]], url: str, from_: str, to: str, clock: str, data: Path | None, config_file: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from adapters.phone.simulator import CallFailed, Keys, Say, Wait, simulate_call
+
+    _layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    secret = settings.data_dir / "twilio_auth_token"
+    if not secret.exists():
+        fail(f"{secret} is missing: name the data folder of the running product with --data")
+    makers: dict[str, Any] = {"say": Say, "keys": Keys, "wait": lambda text: Wait(float(text))}
+    try:
+        call = await simulate_call(
+            url, from_=from_, to=to, turns=[makers[kind](text) for kind, text in turns], clock=clock,
+            auth_token=secret.read_text().strip(), tenant=settings.tenant,
+        )  # fmt: skip
+    except CallFailed as error:
+        fail(str(error))
+        return
+    heard = [{"at": round(line.at, 2), "say": line.say} for line in call.heard]
+    if as_json:
+        print_json(heard)
+        return
+    for line in heard:
+        click.echo(f"{line['at']:7.1f} s  {line['say']}")

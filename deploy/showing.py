@@ -1,0 +1,40 @@
+"""Every setting in force with its origin, for `contactbus config show`."""
+
+from typing import Any
+
+import msgspec
+
+from bus.config import Layered, Secret
+from deploy.channels import load_plugin, plugin_config
+from deploy.settings import DemoSettings, HttpSettings, ProductSettings
+
+__all__ = ["setting_rows"]
+
+
+def setting_rows(layers: Layered, settings: ProductSettings) -> list[dict[str, str]]:
+    """Rows of name, value and origin, for the product, the server, the demo and every channel."""
+    rows = _rows(layers, "product", settings)
+    rows += _rows(layers, "http", layers.section("http", HttpSettings))
+    rows += _rows(layers, "demo", layers.section("demo", DemoSettings))
+    for name in settings.channels:
+        plugin = load_plugin(name)
+        rows += _rows(layers, f"adapters.{name}", plugin_config(layers, plugin))
+    return rows
+
+
+def _rows(layers: Layered, path: str, section: Any) -> list[dict[str, str]]:
+    return [
+        {
+            "name": f"{path}.{field.name}",
+            "value": _shown(field.name, getattr(section, field.name)),
+            "origin": layers.origin(f"{path}.{field.name}"),
+        }
+        for field in msgspec.structs.fields(type(section))
+    ]
+
+
+def _shown(name: str, value: Any) -> str:
+    secret = isinstance(value, Secret) or any(word in name for word in ("password", "secret", "token"))
+    if secret and value and not name.endswith("_file"):
+        return "•••"
+    return msgspec.json.encode(value, enc_hook=str).decode() if not isinstance(value, str) else value
