@@ -19,9 +19,9 @@ export function preferredLanguage() {
   return "en";
 }
 
-/** Load a language and make it the page's. */
-export async function useLanguage(language) {
-  const load = async (name) => (await fetch(`/assets/i18n/${name}.json`)).json();
+/** Load a language and make it the page's. A page with words of its own names the folder of its catalogues. */
+export async function useLanguage(language, folder = "/assets/i18n") {
+  const load = async (name) => (await fetch(`${folder}/${name}.json`)).json();
   [catalogue, fallback] = await Promise.all([load(language), language === "en" ? {} : load("en")]);
   current = language;
   document.documentElement.lang = language;
