@@ -1,0 +1,58 @@
+# Two commands for people: `make run` and `make test`. The rest serves them.
+
+PYTHON ?= python3.11
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+PYTHON := python3
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+HTTP ?= 127.0.0.1:8080
+SMTP ?= 127.0.0.1:2525
+DATA ?= contactbus-data
+
+.PHONY: run test check lint install install-dev recognition browser pictures clean help
+
+help:
+	@echo "make run     install what is missing, then start everything with demo customers"
+	@echo "make test    install what is missing, then all checks and all tests"
+	@echo "make lint    ruff, pyright, import rules"
+	@echo "make clean   remove the virtual environment and the demo's data"
+
+run: install recognition
+	$(BIN)/contactbus up --demo --data $(DATA) --http $(HTTP) --smtp $(SMTP)
+
+test: install-dev recognition browser lint
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+install: $(VENV)/installed
+install-dev: $(VENV)/installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { sh deploy/debian-packages.sh python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/installed
+
+# Letters are read with tesseract. Without it they still arrive and a person reads them, so a refusal is no error here.
+recognition:
+	@command -v tesseract >/dev/null || sh deploy/debian-packages.sh tesseract-ocr tesseract-ocr-deu tesseract-ocr-nor tesseract-ocr-eng \
+		|| echo "tesseract is not installed; letters will wait for a person (contactbus doctor tells more)"
+
+# The tests drive a real browser.
+browser:
+	@command -v chromium >/dev/null || sh deploy/debian-packages.sh chromium
+
+clean:
+	rm -rf $(VENV) $(DATA)
