@@ -1,4 +1,4 @@
-"""Which partition a key belongs to: murmur2 as Kafka's Java client computes it, so keys keep their place on any engine."""
+"""Which partition a key belongs to: murmur2 as Kafka's Java client computes it, so keys keep their place everywhere."""
 
 from functools import lru_cache
 

@@ -1,0 +1,216 @@
+"""Applying outcomes: state, timers, emitted records and progress of many handled records in one transaction.
+
+First all effects together; only when one of them fails, each in an attempt of its own, so that the guilty one is found
+and the others go on.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, delete
+
+from bus.clock import Clock, to_micros
+from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
+from bus.errors import PermanentError
+from bus.log.embedded_append import Appender, Entry, entry_of
+from bus.log.embedded_progress import PartitionProgress
+from bus.log.port import Delivery, Record
+from bus.log.tables import timer
+from bus.log.topics import reply_topic
+from bus.message.codec import encode
+from bus.message.envelope import envelope
+from bus.message.reply import Reply
+from bus.store.port import Effect, Result
+from bus.store.sql import upsert
+from bus.store.sqlite_reads import Statements
+from bus.store.sqlite_writer import Transaction
+
+__all__ = ["Applier", "PlanReply"]
+
+PlanReply = Callable[[Reply], tuple[Sequence[Write], Sequence[Record]]]
+"""Writes and records that carry a reply: the send ledger."""
+
+_set_timer = upsert(timer, ["id"])
+_cancel_timer = delete(timer).where(timer.c.id == bindparam("timer_id"))
+
+_APPLIED = Result(applied=True)
+_FENCED = Result(applied=False, reason="fenced")
+_DUPLICATE = Result(applied=False, reason="duplicate")
+
+_LOST_TRANSACTION = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_CORRUPT")
+"""Errors of the database as a whole: no single effect is to blame."""
+
+_RACES = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_FOREIGNKEY")
+"""Constraints that somebody else's row can break: worth deciding again."""
+
+
+class _GuardFailed(Exception):
+    """Another number of rows than expected changed."""
+
+
+class _Item(msgspec.Struct):
+    """An effect made ready for the transaction."""
+
+    source: Delivery | None
+    writes: list[tuple[str, Sequence[Any], int | None]]
+    entries: list[Entry]
+    invalid: str = ""
+
+
+class Applier:
+    """Turns effects into a job: `prepare` on the event loop, what it returns in the writer's thread."""
+
+    def __init__(
+        self,
+        statements: Statements,
+        appender: Appender,
+        clock: Clock,
+        plan_reply: PlanReply | None,
+        progress_of: Callable[[Delivery], PartitionProgress | None],
+    ) -> None:
+        self._statements = statements
+        self._appender = appender
+        self._clock = clock
+        self._plan_reply = plan_reply or self._plain_reply
+        self._progress_of = progress_of
+
+    def prepare(self, effects: Sequence[Effect]) -> Callable[[Transaction], list[Result]]:
+        """The job that applies effects. An effect that cannot even be written down is `invalid` alone."""
+        at = to_micros(self._clock.now())
+        items = [self._item(effect, at) for effect in effects]
+        return lambda transaction: self._apply(transaction, items)
+
+    def _item(self, effect: Effect, at: int) -> _Item:
+        try:
+            return self._written_down(effect.outcome, effect.source, at)
+        except Exception as error:
+            # Whatever is wrong with one outcome (a parameter, a text, a value) must not stop the others.
+            return _Item(effect.source, [], [], invalid=f"{type(error).__name__}: {error}")
+
+    def _written_down(self, outcome: Outcome, source: Delivery | None, at: int) -> _Item:
+        writes = list(outcome.writes)
+        records = list(outcome.emit)
+        for reply in outcome.replies:
+            rows, carried = self._plan_reply(reply)
+            writes += rows
+            records += carried
+        writes += [_timer_write(change) for change in outcome.timers]
+        bound: list[tuple[str, Sequence[Any], int | None]] = []
+        for write in writes:
+            sql, values = self._statements.prepare(write.statement, write.params).bind(write.params)
+            bound.append((sql, values, write.expect))
+        return _Item(source, bound, [entry_of(record, at) for record in records])
+
+    def _plain_reply(self, reply: Reply) -> tuple[Sequence[Write], Sequence[Record]]:
+        headers = envelope(
+            record_id=reply.id,
+            kind="reply",
+            source="workers",
+            tenant=reply.tenant,
+            at=self._clock.now(),
+            subject=reply.case,
+        )
+        topic = reply_topic(reply.channel)
+        return (), (Record(topic=topic, key=reply.case, value=encode(reply), id=reply.id, headers=headers),)
+
+    def _apply(self, transaction: Transaction, items: Sequence[_Item]) -> list[Result]:
+        owned: dict[tuple[str, str, int, int], PartitionProgress | None] = {}
+        for item in items:
+            source = item.source
+            if source is not None and _place(source) not in owned:
+                owned[_place(source)] = self._owned(transaction, source)
+        try:
+            results = transaction.attempt(lambda: [self._one(transaction, item, owned) for item in items])
+        except (_GuardFailed, sqlite3.Error, OverflowError) as error:
+            _raise_if_lost(error)
+            results = [self._one_alone(transaction, item, owned) for item in items]
+        kept = {
+            id(progress): (progress, item.source)
+            for item, result in zip(items, results, strict=True)
+            if result.applied and item.source is not None and (progress := owned[_place(item.source)]) is not None
+        }
+        rows: list[tuple[Any, ...]] = []
+        for progress, source in kept.values():
+            next_offset, above = progress.to_keep()
+            rows.append((next_offset, above, source.group, progress.partition_id))
+            transaction.after_commit(progress.settle)
+        if rows:
+            transaction.executemany(
+                "UPDATE log_progress SET next_offset = ?, finished_above = ? WHERE group_name = ? AND partition_id = ?",
+                rows,
+            )
+        return results
+
+    def _owned(self, transaction: Transaction, source: Delivery) -> PartitionProgress | None:
+        """The progress to count on, if our member still owns the partition in the generation of the fetch."""
+        progress = self._progress_of(source)
+        if progress is None:
+            return None
+        row = transaction.execute(
+            "SELECT generation FROM log_progress WHERE group_name = ? AND partition_id = ?",
+            (source.group, progress.partition_id),
+        ).fetchone()
+        return progress if row is not None and row[0] == source.generation else None
+
+    def _one(
+        self, transaction: Transaction, item: _Item, owned: dict[tuple[str, str, int, int], PartitionProgress | None]
+    ) -> Result:
+        if item.invalid:
+            return Result(applied=False, reason="invalid", detail=item.invalid)
+        source = item.source
+        if source is not None:
+            progress = owned[_place(source)]
+            if progress is None:
+                return _FENCED
+            if not progress.finish(source.offset):
+                return _DUPLICATE
+            transaction.on_undo(lambda: progress.unfinish(source.offset))
+        for sql, values, expect in item.writes:
+            changed = transaction.execute(sql, values).rowcount
+            if expect is not None and changed != expect:
+                raise _GuardFailed(f"{changed} rows changed instead of {expect}: {sql[:200]}")
+        if item.entries:
+            self._appender.append(transaction, item.entries)
+        return _APPLIED
+
+    def _one_alone(
+        self, transaction: Transaction, item: _Item, owned: dict[tuple[str, str, int, int], PartitionProgress | None]
+    ) -> Result:
+        try:
+            return transaction.attempt(lambda: self._one(transaction, item, owned))
+        except _GuardFailed as error:
+            return Result(applied=False, reason="conflict", detail=str(error))
+        except (sqlite3.Error, OverflowError) as error:
+            _raise_if_lost(error)
+            race = getattr(error, "sqlite_errorname", "") in _RACES
+            return Result(applied=False, reason="conflict" if race else "invalid", detail=str(error))
+
+
+def _place(source: Delivery) -> tuple[str, str, int, int]:
+    return source.group, source.topic, source.partition, source.generation
+
+
+def _raise_if_lost(error: Exception) -> None:
+    if getattr(error, "sqlite_errorname", "").startswith(_LOST_TRANSACTION):
+        raise error
+
+
+def _timer_write(change: SetTimer | CancelTimer) -> Write:
+    if isinstance(change, CancelTimer):
+        return Write(statement=_cancel_timer, params={"timer_id": change.id})
+    if type(change.value) is not bytes:
+        raise PermanentError(f"the value of timer {change.id!r} must be bytes")
+    return Write(
+        statement=_set_timer,
+        params={
+            "id": change.id,
+            "due": to_micros(change.due),
+            "tenant": change.tenant,
+            "topic": change.topic,
+            "key": change.key,
+            "kind": change.kind,
+            "value": change.value,
+        },
+    )

@@ -1,0 +1,103 @@
+"""Reading the embedded log: records of a partition, heads, lag. On the event loop, each read a snapshot of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bus.log.embedded_progress import unpack_offsets
+from bus.log.port import StoredRecord, TopicPartition
+from bus.store.sqlite_reads import Reads
+
+__all__ = ["LogReads", "Owned"]
+
+# One partition at a time: an index over several made SQLite sort the whole backlog for one batch.
+_RECORDS = (
+    "SELECT seq, at, key, id, headers, value FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT ?"
+)
+_OWNED = (
+    "SELECT g.partition_id, p.topic, p.number, p.head, g.generation, g.next_offset, g.finished_above"
+    " FROM log_progress AS g JOIN log_partition AS p ON p.id = g.partition_id"
+    " WHERE g.group_name = ? AND g.member = ?"
+)
+_HEADS = "SELECT id, topic, number, head, appended FROM log_partition WHERE topic IN (SELECT value FROM json_each(?))"
+_PROGRESS = "SELECT next_offset, finished_above FROM log_progress WHERE group_name = ? AND partition_id = ?"
+_OLDEST = "SELECT ordinal, at FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT 1"
+
+_decode_headers = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """A partition that a member owns at this moment, as its rows say."""
+
+    partition_id: int
+    place: TopicPartition
+    head: int
+    generation: int
+    next_offset: int
+    finished_above: bytes
+
+
+class LogReads:
+    """Queries of the log."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    def records(
+        self, partition_id: int, place: TopicPartition, start: int, limit: int, generation: int = 0
+    ) -> list[StoredRecord]:
+        """Records of a partition from an offset on."""
+        return [
+            StoredRecord(
+                topic=place.topic,
+                partition=place.partition,
+                offset=offset,
+                at=at,
+                key=key,
+                value=value,
+                id=record_id,
+                headers=_decode_headers(headers) if headers != "{}" else {},
+                generation=generation,
+            )
+            for offset, at, key, record_id, headers, value in self._reads.rows(_RECORDS, (partition_id, start, limit))
+        ]
+
+    def owned(self, group: str, member: str) -> list[Owned]:
+        """What a member owns now."""
+        return [
+            Owned(partition_id, TopicPartition(topic, number), head, generation, next_offset, above)
+            for partition_id, topic, number, head, generation, next_offset, above in self._reads.rows(
+                _OWNED, (group, member)
+            )
+        ]
+
+    def incarnation(self, group: str, member: str) -> str | None:
+        """Who sits under this name, None for nobody."""
+        rows = self._reads.rows(
+            "SELECT incarnation FROM log_member WHERE group_name = ? AND member = ?", (group, member)
+        )
+        return rows[0][0] if rows else None
+
+    def heads(self, topics: Sequence[str]) -> dict[TopicPartition, tuple[int, int, int]]:
+        """Id, last offset and number of records ever appended, of each partition that exists."""
+        rows = self._reads.rows(_HEADS, (msgspec.json.encode(list(topics)).decode(),))
+        return {
+            TopicPartition(topic, number): (partition_id, head, appended)
+            for partition_id, topic, number, head, appended in rows
+        }
+
+    def lag(self, group: str, topics: Sequence[str], now: int) -> Mapping[TopicPartition, tuple[int, float]]:
+        """Unfinished records and the age of the oldest, by two look-ups per partition and no counting."""
+        found: dict[TopicPartition, tuple[int, float]] = {}
+        for place, (partition_id, _head, appended) in self.heads(topics).items():
+            progress: list[tuple[Any, ...]] = self._reads.rows(_PROGRESS, (group, partition_id))
+            next_offset, above = progress[0] if progress else (0, b"")
+            oldest = self._reads.rows(_OLDEST, (partition_id, next_offset))
+            if not oldest:
+                found[place] = (0, 0.0)
+                continue
+            ordinal, at = oldest[0]
+            behind = appended - ordinal + 1 - len(unpack_offsets(next_offset, above))
+            found[place] = (max(0, behind), max(0.0, (now - at) / 1e6))
+        return found
