@@ -56,6 +56,10 @@ export function formatDay(iso) {
   return new Intl.DateTimeFormat(current, { weekday: "short", day: "numeric", month: "short" }).format(new Date(iso));
 }
 
+export function formatMonth(iso) {
+  return new Intl.DateTimeFormat(current, { month: "long", year: "numeric" }).format(new Date(iso));
+}
+
 export function formatNumber(value, digits = 0) {
   return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }

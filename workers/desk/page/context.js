@@ -1,0 +1,181 @@
+// The right column: only what helps now. Who it is, what we understood, what was promised, what is missing to close.
+
+import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
+import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
+import { channelName, departmentName, issueName, languageName, statusName } from "./words.js";
+
+const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
+
+export class DeskContext extends HTMLElement {
+  view = null;
+  online = true;
+  refused = null; // what was missing when somebody last tried to close
+
+  render() {
+    if (!this.view) {
+      this.replaceChildren();
+      return;
+    }
+    replaceInside(
+      this,
+      this.#customer(),
+      this.#understood(),
+      this.#orders(),
+      this.#promises(),
+      this.#closing(),
+      this.#others(),
+    );
+  }
+
+  focusClose() {
+    this.querySelector("[data-key='outcome'], [data-key='close']")?.focus();
+  }
+
+  #do(action, body = {}) {
+    this.dispatchEvent(new CustomEvent("act", { detail: { action, body }, bubbles: true }));
+  }
+
+  #section(key, ...content) {
+    return h("section", { class: `card ${key}` }, h("h2", {}, t(`desk.context.${key}`)), content);
+  }
+
+  #customer() {
+    const { view } = this;
+    const facts = view.facts;
+    return this.#section(
+      "customer",
+      h("p", { class: "big" }, facts?.name || view.row.name || t("desk.name.unknown")),
+      h("p", { class: view.proof === "confirmed" ? "good" : "quiet" }, icon(view.proof === "confirmed" ? "check" : "person"), t(`proof.${view.proof}`)),
+      h("ul", { class: "plain-list" }, view.routes.map((route) => h("li", {}, channelIcon(route.channel, channelName(route.channel)), h("span", { class: "address" }, route.address)))),
+      facts?.lines?.length ? h("ul", { class: "plain-list facts" }, facts.lines.map((line) => h("li", {}, h("span", { class: "quiet" }, tOr(`fact.${line.name}`, line.name)), h("span", {}, factValue(line))))) : null,
+      h("p", { class: "quiet" }, icon("bubble"), t("desk.speaks", { language: languageName(view.row.language) })),
+    );
+  }
+
+  #understood() {
+    const found = this.view.events.filter((event) => event.kind === "understood");
+    const last = found[found.length - 1];
+    if (!last) return this.#section("understood", h("p", { class: "quiet" }, t("desk.understood.nothing")));
+    return this.#section(
+      "understood",
+      h(
+        "p",
+        { class: "big" },
+        (last.intents || []).slice(0, 1).map(issueName).join(", ") || t("desk.about.unknown"),
+        last.confidence ? h("span", { class: "tag figures" }, `${Math.round(last.confidence * 100)} %`) : null,
+      ),
+      last.reasons?.length ? h("p", { class: "quiet" }, t("desk.because", { words: last.reasons.join(", ") })) : null,
+      h("p", { class: "quiet" }, t("desk.goes", { department: departmentName(last.department || "desk") }), last.tone && last.tone !== "calm" ? `, ${t(`flag.${last.tone}`)}` : ""),
+    );
+  }
+
+  #orders() {
+    const orders = this.view.facts?.orders || [];
+    if (!orders.length) return null;
+    return this.#section(
+      "orders",
+      h(
+        "ul",
+        { class: "plain-list orders" },
+        orders.map((order) =>
+          h(
+            "li",
+            {},
+            h("span", { class: "figures" }, order.id),
+            h("span", { class: "quiet" }, `${formatDay(order.placed)}, ${t(`order.${order.state}`)}`),
+            h("span", { class: "figures" }, formatMoney(order.money.minor, order.money.currency)),
+          ),
+        ),
+      ),
+    );
+  }
+
+  #promises() {
+    const { promises } = this.view;
+    if (!promises.length) return null;
+    return this.#section(
+      "promises",
+      h(
+        "ul",
+        { class: "plain-list" },
+        promises.map((promise) =>
+          h(
+            "li",
+            {},
+            icon("clock"),
+            h("span", {}, tOr(`promise.${promise.what}`, promise.what), " ", h("span", { class: "quiet" }, t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
+            h("button", { class: "small", disabled: !this.online, dataset: { key: `kept-${promise.id}` }, onclick: () => this.#do("kept", { promise: promise.id }) }, t("desk.promise.kept")),
+          ),
+        ),
+      ),
+    );
+  }
+
+  #closing() {
+    const { view } = this;
+    if (view.row.status === "closed") {
+      return this.#section("closing", h("p", { class: "good" }, icon("check"), t("desk.closed", { outcome: tOr(`outcome.${view.outcome}`, view.outcome) })));
+    }
+    const choice = h(
+      "select",
+      { dataset: { key: "outcome" }, "aria-label": t("desk.outcome"), onchange: (event) => (this.chosen = event.target.value) },
+      h("option", { value: "" }, t("desk.outcome.choose")),
+      OUTCOMES.map((outcome) => h("option", { value: outcome, selected: outcome === (this.chosen || view.outcome) }, t(`outcome.${outcome}`))),
+    );
+    const refused = this.refused || [];
+    return this.#section(
+      "closing",
+      h(
+        "ul",
+        { class: "checks" },
+        view.to_close.map(({ rule, ok }) => {
+          const done = ok || (rule === "outcome" && Boolean(choice.value) && !refused.includes(rule));
+          return h(
+            "li",
+            { class: done ? "good" : refused.includes(rule) ? "bad" : "quiet" },
+            icon(done ? "check" : "cross", t(done ? "desk.check.done" : "desk.check.open")),
+            h("span", {}, t(`closing.${rule}`), !done && refused.includes(rule) ? h("span", { class: "todo" }, t(`closing.${rule}.todo`)) : null),
+          );
+        }),
+      ),
+      refused.length ? h("p", { class: "bad", role: "alert" }, t("desk.close.refused", { n: refused.length })) : null,
+      view.to_close.some(({ rule, ok }) => rule === "answer" && !ok && view.asked)
+        ? h("button", { disabled: !this.online, dataset: { key: "answered" }, onclick: () => this.#do("answered", {}) }, t("desk.answered.no"))
+        : null,
+      choice,
+      h("button", { class: "primary", disabled: !this.online, dataset: { key: "close" }, onclick: () => this.#do("close", { outcome: choice.value }) }, t("desk.close")),
+    );
+  }
+
+  #others() {
+    const { others } = this.view;
+    if (!others.length) return null;
+    return this.#section(
+      "others",
+      h(
+        "ul",
+        { class: "plain-list" },
+        others.map((row) =>
+          h(
+            "li",
+            {},
+            channelIcon(row.channel, channelName(row.channel)),
+            h(
+              "button",
+              { class: "plain link", dataset: { key: `other-${row.id}` }, onclick: () => this.dispatchEvent(new CustomEvent("open-case", { detail: row.id, bubbles: true })) },
+              issueName(row.intent) || row.subject || row.number,
+            ),
+            h("span", { class: "quiet" }, statusName(row.status)),
+          ),
+        ),
+      ),
+    );
+  }
+}
+
+function factValue(line) {
+  if (line.date) return formatMonth(line.date);
+  return line.value;
+}
+
+customElements.define("desk-context", DeskContext);

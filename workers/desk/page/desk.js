@@ -1,0 +1,321 @@
+// The desk: three columns, one feed, one keyboard.
+
+import { channelIcon, h, icon } from "/assets/dom.js";
+import { language, preferredLanguage, rememberLanguage, t, useLanguage } from "/assets/i18n.js";
+import { LiveFeed, offlineBar } from "/assets/live.js";
+import { serverTime } from "/assets/timeleft.js";
+import { get, post } from "./api.js";
+import "./composer.js";
+import "./context.js";
+import { listenToKeys, keyMap } from "./keys.js";
+import "./queue.js";
+import { timeline } from "./timeline.js";
+import { channelName, issueName, languageName, learnWords, statusName } from "./words.js";
+
+const REFRESH_MS = 150; // changes that come together are fetched together
+
+class DeskApp extends HTMLElement {
+  #me = null;
+  #view = null;
+  #feed = null;
+  #parts = {};
+  #timer = 0;
+  #stale = new Set();
+  #help = false;
+  #asked = 0;
+
+  async connectedCallback() {
+    await useLanguage(preferredLanguage());
+    try {
+      this.#me = await get("me");
+    } catch (refusal) {
+      if (refusal.status === 401) location.assign("/desk/login");
+      else this.replaceChildren(h("p", { class: "state" }, icon("warning"), t("error.trouble")));
+      return;
+    }
+    learnWords(this.#me);
+    serverTime(this.#me.server_time);
+    this.#build();
+    this.#listen();
+    await this.#loadQueue();
+    const wanted = location.hash.slice(1);
+    if (wanted) await this.#open(decodeURIComponent(wanted), false);
+  }
+
+  #build() {
+    const queue = document.createElement("desk-queue");
+    const composer = document.createElement("desk-composer");
+    const context = document.createElement("desk-context");
+    queue.me = this.#me;
+    queue.setAttribute("aria-label", t("desk.queue"));
+    queue.setAttribute("role", "navigation");
+    context.setAttribute("role", "complementary");
+    context.setAttribute("aria-label", t("desk.context"));
+    composer.tenant = this.#me.tenant;
+    const head = h("header", { class: "case-head" });
+    const list = h("ol", { class: "timeline", tabindex: "0", "aria-label": t("desk.timeline") });
+    const main = h("main", { class: "case" }, head, list, composer);
+    const said = h("p", { class: "said", role: "status" });
+    const help = h("section", { class: "help", hidden: true, tabindex: "-1" });
+    const live = h("span", { class: "live" });
+    this.#parts = { queue, composer, context, head, list, main, said, help, live, top: h("header", { class: "top" }) };
+    this.#top();
+    this.replaceChildren(this.#parts.top, help, h("div", { class: "columns" }, queue, main, context), said);
+    this.dataset.pane = "queue";
+    queue.render();
+    this.#showCase();
+  }
+
+  #top() {
+    const { top, live } = this.#parts;
+    top.replaceChildren(
+      h("h1", {}, "contactbus ", h("span", { class: "quiet" }, this.#me.company[language()] || this.#me.tenant)),
+      h(
+        "nav",
+        { class: "panes", "aria-label": t("desk.panes") },
+        ["queue", "case", "context"].map((pane) => h("button", { class: "plain", "aria-pressed": String((this.dataset.pane || "queue") === pane), dataset: { pane }, onclick: () => this.#pane(pane) }, t(`desk.pane.${pane}`))),
+      ),
+      live,
+      h(
+        "label",
+        {},
+        h("span", { class: "unseen" }, t("language")),
+        h("select", { onchange: (event) => this.#speak(event.target.value) }, ["de", "nb", "en"].map((code) => h("option", { value: code, selected: code === language() }, languageName(code)))),
+      ),
+      h("span", { class: "who" }, icon("person"), this.#me.person),
+      h("button", { class: "plain", "aria-expanded": String(this.#help), "aria-label": t("desk.help"), onclick: () => this.#showHelp(!this.#help) }, "?"),
+      h("button", { class: "plain sign-out", onclick: () => this.#signOut() }, t("desk.signout")),
+    );
+    this.#showLive();
+    document.title = t("desk.title");
+  }
+
+  #showLive() {
+    const on = this.#feed?.online ?? false;
+    const { live } = this.#parts;
+    live.className = on ? "live good" : "live bad";
+    live.replaceChildren(icon(on ? "check" : "warning"), h("span", {}, t(on ? "live.on" : "live.off")));
+  }
+
+  #pane(pane) {
+    this.dataset.pane = pane;
+    for (const button of this.#parts.top.querySelectorAll("[data-pane]")) button.setAttribute("aria-pressed", String(button.dataset.pane === pane));
+  }
+
+  async #speak(code) {
+    rememberLanguage(code);
+    await useLanguage(code);
+    const { queue, composer, context, list } = this.#parts;
+    queue.setAttribute("aria-label", t("desk.queue"));
+    context.setAttribute("aria-label", t("desk.context"));
+    list.setAttribute("aria-label", t("desk.timeline"));
+    this.#top();
+    queue.render();
+    composer.relabel();
+    this.#showCase();
+    if (this.#help) this.#showHelp(true);
+  }
+
+  #listen() {
+    this.addEventListener("open-case", (event) => this.#open(event.detail));
+    this.addEventListener("view", (event) => this.#setView(event.detail));
+    this.addEventListener("act", (event) => this.#act(event.detail.action, event.detail.body));
+    this.addEventListener("written", (event) => {
+      if (event.detail.words) this.#say(event.detail.words, event.detail.kind === "failed");
+      this.#changed(this.#view.row.id);
+    });
+    const feed = (this.#feed = new LiveFeed("/desk/api/feed", ["case"]));
+    offlineBar(feed, () => t("live.lost"));
+    feed.addEventListener("open", () => {
+      this.#online(true);
+      this.#changed(this.#view?.row.id);
+    });
+    feed.addEventListener("lost", () => this.#online(false));
+    feed.addEventListener("case", (event) => this.#changed(event.detail.case));
+    feed.start();
+    listenToKeys({
+      j: () => this.#parts.queue.step(1),
+      k: () => this.#parts.queue.step(-1),
+      r: () => this.#view && this.#parts.composer.write("reply"),
+      n: () => this.#view && this.#parts.composer.write("note"),
+      a: () => this.#view && this.#parts.composer.askAnythingElse(),
+      t: () => this.#view && this.#act("take"),
+      x: () => {
+        if (!this.#view) return;
+        this.#pane("context");
+        this.#parts.context.focusClose();
+      },
+      q: () => {
+        this.#pane("queue");
+        this.#parts.queue.focusOpen();
+      },
+      "?": () => this.#showHelp(!this.#help),
+      Escape: () => this.#back(),
+    });
+  }
+
+  #online(online) {
+    const { composer, context } = this.#parts;
+    composer.setOnline(online);
+    context.online = online;
+    context.render();
+    this.#showLive();
+  }
+
+  #back() {
+    if (this.#help) this.#showHelp(false);
+    else if (this.#parts.composer.contains(document.activeElement) || this.#parts.context.contains(document.activeElement)) {
+      this.#pane("case");
+      this.#parts.list.focus();
+    } else {
+      this.#pane("queue");
+      this.#parts.queue.focusOpen();
+    }
+  }
+
+  #changed(id) {
+    this.#stale.add(id);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const stale = this.#stale;
+      this.#stale = new Set();
+      this.#loadQueue();
+      if (this.#view && stale.has(this.#view.row.id)) this.#load(this.#view.row.id);
+    }, REFRESH_MS);
+  }
+
+  async #setView(view) {
+    const { queue } = this.#parts;
+    queue.view = view;
+    queue.rows = null;
+    queue.render();
+    await this.#loadQueue();
+  }
+
+  async #loadQueue() {
+    const { queue } = this.#parts;
+    try {
+      const answer = await get(`queue?view=${queue.view}`);
+      serverTime(answer.server_time);
+      queue.rows = answer.rows;
+      queue.failed = false;
+    } catch (refusal) {
+      if (refusal.status === 401) location.assign("/desk/login");
+      queue.failed = refusal.status !== 0 || !queue.rows;
+    }
+    queue.render();
+  }
+
+  async #open(id, focus = true) {
+    this.#parts.context.refused = null;
+    this.#parts.context.chosen = "";
+    history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+    await this.#load(id);
+    this.#pane("case");
+    if (focus && this.#view) this.#parts.list.focus();
+    this.#parts.list.scrollTop = this.#parts.list.scrollHeight;
+  }
+
+  async #load(id) {
+    const asked = ++this.#asked;
+    try {
+      const view = await get(`cases/${encodeURIComponent(id)}`);
+      if (asked !== this.#asked) return; // somebody has gone on to another case meanwhile
+      this.#view = view;
+    } catch (refusal) {
+      if (asked === this.#asked) this.#say(t(`error.${refusal.code}`), true);
+      return;
+    }
+    this.#showCase();
+  }
+
+  #showCase() {
+    const { queue, composer, context, head, list, main } = this.#parts;
+    const view = this.#view;
+    main.classList.toggle("empty", !view);
+    composer.hidden = !view;
+    list.hidden = !view;
+    if (!view) {
+      head.replaceChildren(h("p", { class: "state quiet" }, icon("bubble"), t("desk.case.none")));
+      return;
+    }
+    const { row } = view;
+    queue.open = row.id;
+    queue.render();
+    const mine = row.assignee === this.#me.person;
+    head.replaceChildren(
+      h(
+        "div",
+        { class: "case-title" },
+        channelIcon(row.channel, channelName(row.channel)),
+        h("h2", {}, row.name || t("desk.name.unknown"), h("span", { class: "quiet" }, " · ", issueName(row.intent) || row.subject || t("desk.about.unknown"))),
+      ),
+      h(
+        "div",
+        { class: "case-facts" },
+        h("span", { class: `status ${row.status}` }, statusName(row.status)),
+        h("span", { class: "quiet figures" }, t("desk.number", { number: row.number.replace(/(.{4})(?=.)/g, "$1 ") })),
+        row.due ? h("span", {}, t("desk.promise"), " ", h("time-left", { class: "figures", due: row.due, start: row.promised })) : null,
+        h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
+        mine
+          ? h("button", { class: "small", dataset: { key: "give-back" }, onclick: () => this.#act("release") }, t("desk.release"))
+          : h("button", { class: "small", dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
+      ),
+    );
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    const unfolded = new Set([...list.querySelectorAll("details[open] [data-seq]")].map((line) => line.dataset.seq));
+    list.replaceChildren(...timeline(view));
+    for (const details of list.querySelectorAll("details")) if ([...details.querySelectorAll("[data-seq]")].some((line) => unfolded.has(line.dataset.seq))) details.open = true;
+    if (atEnd) list.scrollTop = list.scrollHeight;
+    composer.show(view);
+    context.view = view;
+    context.render();
+  }
+
+  async #act(action, body = {}) {
+    const { row } = this.#view;
+    const { context } = this.#parts;
+    try {
+      await post(`cases/${encodeURIComponent(row.id)}/${action}`, { ...body, seen: row.version });
+      context.refused = null;
+      this.#say(t(`desk.said.${action}`));
+    } catch (refusal) {
+      if (refusal.code === "missing") {
+        context.refused = refusal.detail.missing;
+        this.#say(t("desk.close.refused", { n: refusal.detail.missing.length }), true);
+        context.render();
+        context.focusClose();
+      } else {
+        this.#say(t(`error.${refusal.code}`), true);
+      }
+    }
+    this.#changed(row.id);
+  }
+
+  #say(words, bad = false) {
+    const { said } = this.#parts;
+    said.className = bad ? "said bad" : "said";
+    said.textContent = words;
+  }
+
+  #showHelp(on) {
+    const { help } = this.#parts;
+    this.#help = on;
+    help.hidden = !on;
+    help.replaceChildren(
+      h("h2", {}, t("desk.help")),
+      h("dl", {}, keyMap().map(([key, words]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)))),
+      h("button", { onclick: () => this.#showHelp(false) }, t("close")),
+    );
+    this.#parts.top.querySelector("[aria-expanded]")?.setAttribute("aria-expanded", String(on));
+    if (on) help.focus();
+    else this.#parts.top.querySelector("[aria-expanded]")?.focus();
+  }
+
+  async #signOut() {
+    await post("signout", {});
+    location.assign("/desk/login");
+  }
+}
+
+customElements.define("desk-app", DeskApp);

@@ -1,0 +1,32 @@
+// Names for what the bus calls by key: issues, departments, channels, outcomes.
+
+import { language, t, tOr } from "/assets/i18n.js";
+
+let issues = {};
+let departments = {};
+
+export function learnWords(me) {
+  issues = me.issues;
+  departments = me.departments;
+}
+
+/** What a case is about, as the company's pack names it; the label's own words otherwise. */
+export function issueName(label) {
+  if (!label) return "";
+  return issues[label]?.[language()] || label.split(".").pop().replaceAll("-", " ").replaceAll("_", " ");
+}
+
+export function departmentName(key) {
+  return departments[key]?.[language()] || tOr(`department.${key}`, key);
+}
+
+export const channelName = (key) => tOr(`channel.${key}`, key);
+export const statusName = (key) => tOr(`status.${key}`, key);
+export const languageName = (key) => tOr(`language.${key}`, key);
+
+/** Who did it, for a line of the timeline. */
+export function actorName(actor) {
+  if (actor === "machine") return t("desk.actor.machine");
+  if (actor === "customer") return t("desk.actor.customer");
+  return actor;
+}

@@ -1,0 +1,285 @@
+"""The desk under `/desk`: the page, what it reads, what people do with it, and the feed of changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from bus.adapter.tokens import Signer
+from bus.clock import Clock, to_micros
+from bus.errors import Conflict
+from bus.log.port import Log
+from bus.log.topics import CASE_LOG
+from bus.message import decode
+from bus.store.blobs import Blobs
+from bus.store.port import Store
+from bus.web import attachment_headers, page_file, page_headers, static_files
+from bus.web.feed import FeedItem, cursor_of, stream
+from workers.case.changes import CaseChanged
+from workers.case.closing import REASONS, what_is_missing
+from workers.case.rules import Refused
+from workers.desk.actions import Actions, Changed, Unreachable, Writing
+from workers.desk.facts import Facts
+from workers.desk.gate import Gate, Handler, answer, refuse
+from workers.desk.login import Session, Sessions
+from workers.desk.picture import NoPicture, Pictures
+from workers.desk.reading import PICTURES, VIEWS, Reading, UnknownCase
+from workers.packs import Pack
+
+__all__ = ["DeskPages"]
+
+_PAGES = Path(__file__).parent / "page"
+
+_MAX_TEXT = 20_000
+"""Characters of a reply or note: five pages of a letter."""
+
+_MAX_BODY = 256 * 1024
+"""Bytes of a request: the longest text in any encoding with room to spare."""
+
+_OVERLAP_MICROS = 5_000_000
+"""A page that comes back is told once more what changed in the last seconds before: clocks and commits overlap."""
+
+T = TypeVar("T")
+
+
+class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: str
+    key: str = ""
+
+
+class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: str
+    channel: str
+    language: str
+    key: str
+    seen: int
+    anything_else: bool = False
+
+
+class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seen: int = 0
+    outcome: str = ""
+    promise: str = ""
+    to: str = ""
+
+
+class DeskPages:
+    """Routes of the desk. One object per process; `close` ends the feeds so that the server can stop."""
+
+    def __init__(
+        self, *, log: Log, store: Store, blobs: Blobs, signer: Signer, clock: Clock, pack: Pack, notice: str = ""
+    ) -> None:
+        """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing."""
+        self._log, self._blobs, self._clock, self._pack, self._notice = log, blobs, clock, pack, notice
+        self._reading = Reading(store=store, clock=clock)
+        self._actions = Actions(store=store, clock=clock)
+        self._facts = Facts(store=store)
+        self._gate = Gate(Sessions(store=store, signer=signer, clock=clock))
+        self._pictures = Pictures()
+        self._closing = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything under `/desk`."""
+        read, change = self._gate.reading, self._gate.changing
+        case = "/desk/api/cases/{case}"
+        return [
+            *static_files("/desk/static", _PAGES),
+            web.get("/desk", self._page),
+            web.get("/desk/", self._page),
+            web.get("/desk/login", self._login),
+            web.post("/desk/login", self._gate.sign_in),
+            web.post("/desk/api/signout", change(self._gate.sign_out)),
+            web.get("/desk/api/me", read(self._me)),
+            web.get("/desk/api/queue", read(self._queue)),
+            web.get("/desk/api/feed", read(self._feed)),
+            web.get(case, read(_known(self._case))),
+            web.get(case + "/files/{digest}", read(_known(self._file))),
+            web.get(case + "/files/{digest}/picture", read(_known(self._picture))),
+            web.post(case + "/reply", change(_known(self._reply))),
+            web.post(case + "/note", change(_known(self._note))),
+            web.post(case + "/{action:take|release|assign|kept|answered|close}", change(_known(self._act))),
+        ]
+
+    async def close(self) -> None:
+        """End all feeds."""
+        self._closing.set()
+
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        if await self._gate.session(request) is None:
+            return web.Response(status=303, headers={**page_headers(), "Location": "/desk/login"})
+        return page_file(_PAGES / "index.html", page_headers())
+
+    async def _login(self, _request: web.Request) -> web.StreamResponse:
+        return page_file(_PAGES / "login.html", page_headers())
+
+    async def _me(self, _request: web.Request, session: Session) -> web.StreamResponse:
+        pack = self._pack
+        return answer(
+            {
+                "person": session.person,
+                "tenant": session.tenant,
+                "company": {language: pack.company(language) for language in pack.languages},
+                "issues": {label: issue.names for label, issue in pack.issues.items()},
+                "departments": {key: department.names for key, department in pack.file.departments.items()},
+                "notice": self._notice,
+                "server_time": self._clock.now(),
+            }
+        )
+
+    async def _queue(self, request: web.Request, session: Session) -> web.StreamResponse:
+        view = request.query.get("view", "waiting")
+        if view not in VIEWS:
+            return refuse(400, "form")
+        return answer(
+            {"rows": await self._reading.queue(session.tenant, view), "server_time": self._clock.now()}
+        )
+
+    async def _case(self, request: web.Request, session: Session) -> web.StreamResponse:
+        case = request.match_info["case"]
+        view = await self._reading.case(session.tenant, case)
+        state = await self._reading.state(session.tenant, case)
+        missing = what_is_missing(state, self._clock.now())
+        return answer(
+            {
+                **msgspec.structs.asdict(view),
+                "facts": await self._facts.of(state),
+                "asked": state.anything_else_asked is not None,
+                "to_close": [{"rule": rule, "ok": rule not in missing} for rule in REASONS],
+            }
+        )
+
+    async def _reply(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Reply)
+        if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT or not 8 <= len(body.key) <= 64:
+            return refuse(400, "form")
+        if body.language not in self._pack.languages:
+            return refuse(400, "form")
+        writing = Writing(**{name: getattr(body, name) for name in body.__struct_fields__})
+        try:
+            version = await self._actions.reply(session.tenant, request.match_info["case"], session.person, writing)
+        except Changed as changed:
+            by_customer = any(event["kind"] == "received" for event in changed.events)
+            return refuse(409, "changed", events=changed.events, by_customer=by_customer)
+        except Unreachable:
+            return refuse(422, "unreachable")
+        return answer({"version": version})
+
+    async def _note(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Text)
+        if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT:
+            return refuse(400, "form")
+        version = await self._actions.note(session.tenant, request.match_info["case"], session.person, body.text)
+        return answer({"version": version})
+
+    async def _act(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Act)
+        if body is None or max(len(body.outcome), len(body.promise), len(body.to)) > 200:
+            return refuse(400, "form")
+        who = (session.tenant, request.match_info["case"], session.person)
+        try:
+            match request.match_info["action"]:
+                case "take":
+                    version = await self._actions.assign(*who, to=session.person)
+                case "release":
+                    version = await self._actions.assign(*who, to="")
+                case "assign":
+                    version = await self._actions.assign(*who, to=body.to)
+                case "kept":
+                    version = await self._actions.kept(*who, promise=body.promise)
+                case "answered":
+                    version = await self._actions.answered(*who)
+                case _:
+                    version = await self._actions.close(*who, outcome=body.outcome)
+        except Refused as refused:
+            return refuse(422, "missing", missing=refused.missing)
+        return answer({"version": version})
+
+    async def _file(self, request: web.Request, session: Session) -> web.StreamResponse:
+        found = await self._found(request, session)
+        if found is None:
+            return refuse(404, "gone")
+        row, data = found
+        name = row["name"] or f"{row['contact']}{_ENDINGS.get(row['media_type'], '')}"
+        # The type is ours to choose: bytes to be saved, whatever the sender called them.
+        return web.Response(body=data, content_type="application/octet-stream", headers=attachment_headers(name))
+
+    async def _picture(self, request: web.Request, session: Session) -> web.StreamResponse:
+        found = await self._found(request, session)
+        page = request.query.get("page", "0")
+        if found is None or not page.isdigit() or len(page) > 4 or found[0]["media_type"] not in PICTURES:
+            return refuse(404, "gone")
+        try:
+            png = await self._pictures.draw(found[1], found[0]["media_type"], int(page))
+        except NoPicture:
+            return refuse(404, "gone")
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cache-Control": "private, max-age=3600",
+        }
+        return web.Response(body=png, content_type="image/png", headers=headers)
+
+    async def _found(self, request: web.Request, session: Session) -> tuple[Mapping[str, Any], bytes] | None:
+        """A file that came with this case of this tenant, and its bytes: knowing a digest opens nothing."""
+        files = await self._reading.files(session.tenant, request.match_info["case"])
+        row = next((row for row in files if row["digest"] == request.match_info["digest"]), None)
+        if row is None:
+            return None
+        try:
+            return row, await self._blobs.get(row["digest"])
+        except FileNotFoundError:
+            return None
+
+    async def _feed(self, request: web.Request, session: Session) -> web.StreamResponse:
+        after = cursor_of(request)
+        start = int(after) if after.isdigit() and len(after) < 20 else to_micros(self._clock.now())
+        changes = self._changes(session.tenant, start)
+        return await stream(request, changes, cursor=str(start), closing=self._closing)
+
+    async def _changes(self, tenant: str, start: int) -> AsyncIterator[FeedItem]:
+        # The tail begins before the past is read, so nothing falls between the two.
+        tail = self._log.tail([CASE_LOG])
+        first = asyncio.ensure_future(anext(tail))
+        try:
+            for case, at in await self._reading.changed_since(tenant, start - _OVERLAP_MICROS):
+                yield FeedItem(cursor=str(at), kind="case", data={"case": case})
+            while True:
+                record = await first
+                first = asyncio.ensure_future(anext(tail))
+                if record.headers.get("tenant") == tenant:
+                    changed = decode(record.value, CaseChanged)
+                    data = {"case": changed.case, "version": changed.version, "status": changed.status}
+                    yield FeedItem(cursor=str(record.at), kind="case", data=data)
+        finally:
+            first.cancel()
+
+
+_ENDINGS = {"message/rfc822": ".eml", "application/pdf": ".pdf", "image/tiff": ".tif", "image/png": ".png"}
+
+
+def _known(handler: Handler) -> Handler:
+    """A case of another tenant is a case that does not exist."""
+
+    async def guarded(request: web.Request, session: Session) -> web.StreamResponse:
+        try:
+            return await handler(request, session)
+        except UnknownCase:
+            return refuse(404, "gone")
+        except Conflict:
+            return refuse(503, "busy")
+
+    return guarded
+
+
+async def _body(request: web.Request, kind: type[T]) -> T | None:
+    """The request as a struct; None when it is not one or is too large."""
+    if request.content_length is None or request.content_length > _MAX_BODY:
+        return None
+    data = await request.read()
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
