@@ -18,7 +18,7 @@ from aiohttp import web
 
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
-from bus.message.contact import Contact
+from bus.message.contact import Contact, Quality
 from bus.message.reply import Reply, Status
 from bus.store.blobs import Blobs
 from bus.store.port import Store
@@ -86,10 +86,14 @@ class Normalised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """The contact is durable. `duplicate`: it had been accepted before; say yes again and do nothing else."""
+    """The contact is durable. `duplicate`: it had been accepted before; say yes again and do nothing else.
+
+    `quality` is that of the contact: a channel may put aside for people what could not be read.
+    """
 
     contact: str
     duplicate: bool = False
+    quality: Quality = Quality()
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Intake:
             "contact accepted", channel=contact.channel, contact=contact.id, state=contact.quality.status,
             reason="duplicate" if duplicate else "new",
         )  # fmt: skip
-        return Acceptance(contact=contact.id, duplicate=duplicate)
+        return Acceptance(contact=contact.id, duplicate=duplicate, quality=contact.quality)
 
     async def _normalise(self, raw: Raw) -> Normalised:
         try:
