@@ -53,7 +53,9 @@ class Core:
         await self.engine.close()
 
 
-async def open_core(layers: Layered, settings: ProductSettings, *, public_url: str) -> Core:
+async def open_core(
+    layers: Layered, settings: ProductSettings, *, public_url: str, metrics: Metrics | None = None
+) -> Core:
     """Open (and create) the data folder. Raises ConfigurationError when it cannot be used."""
     data = settings.data_dir
     try:
@@ -76,7 +78,7 @@ async def open_core(layers: Layered, settings: ProductSettings, *, public_url: s
         engine=engine,
         blobs=Blobs(data / "blobs"),
         signer=signer,
-        metrics=Metrics(),
+        metrics=metrics or Metrics(),
         supervisor=Supervisor(),
         pack=load(settings.pack),
         public_url=public_url,

@@ -42,7 +42,7 @@ async def up(
     if http:
         flags["http"]["host"], flags["http"]["port"] = _address(http, "--http")
     if smtp:
-        flags["adapters"]["email"]["listen_host"], flags["adapters"]["email"]["listen_port"] = _address(smtp, "--smtp")
+        flags["adapters"]["email"]["smtp_host"], flags["adapters"]["email"]["smtp_port"] = _address(smtp, "--smtp")
     if relay:
         flags["adapters"]["email"]["relay_host"], flags["adapters"]["email"]["relay_port"] = _address(relay, "--relay")
     layers, settings = read_settings(config_file, flags)

@@ -3,14 +3,13 @@
 To change the schema: edit the tables, then `python -m deploy.migrations "what changes"` writes the next revision.
 """
 
-import fcntl
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DATABASE", "HEAD", "all_metadata", "upgrade"]
+from bus.store.sqlite_file import DATABASE_NAME, write_lock
 
-DATABASE = "contactbus.db"
+__all__ = ["HEAD", "TABLES", "all_metadata", "config", "upgrade"]
 
 HEAD = "0001"
 """The newest revision. Comparing with it spares every start the import of Alembic; a test holds it to the scripts."""
@@ -18,10 +17,9 @@ HEAD = "0001"
 
 def upgrade(data: Path) -> None:
     """Bring the database of a data folder to `HEAD`. Processes that start together wait for the first one."""
-    with (data / "migrate.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _current(data / DATABASE) != HEAD:
-            _upgrade(data / DATABASE)
+    with write_lock(data):
+        if _current(data / DATABASE_NAME) != HEAD:
+            _upgrade(data / DATABASE_NAME)
 
 
 def all_metadata() -> Any:

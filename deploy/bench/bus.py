@@ -1,0 +1,162 @@
+"""How fast the embedded engine is: durable appends, and the way from a producer to a handler.
+
+Every figure is taken on a fresh folder with `synchronous=FULL`: an append counts when its fsync has returned. The
+raw fsync of the disk is measured in the same run, because on most disks it decides everything else.
+"""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from bus.delivery.outcome import Outcome
+from bus.log.embedded import EmbeddedEngine
+from bus.log.port import Delivery, Record
+from bus.store.port import Effect
+
+__all__ = ["run"]
+
+_TOPIC = "bench.contacts"
+_VALUE = b"x" * 1_400
+"""The size of an ordinary contact."""
+
+_PRODUCERS = 64
+_APPEND_SECONDS = 3.0
+_HOPS = 300
+_FSYNCS = 200
+_RELAYED = 4_000
+
+Row = dict[str, Any]
+
+
+async def run() -> list[Row]:
+    """All measurements, one after another; takes some fifteen seconds."""
+    rows = [_row("fsync of 4 KiB by the disk alone, p50", _fsync_ms(), "ms", None, lower=True)]
+    rows.append(_row("durable appends, 64 producers", await _with_engine(_appends), "1/s", 10_000.0, lower=False))
+    rows.append(_row("publish to handler in process, p50", await _with_engine(_wake_inside), "ms", 1.0, lower=True))
+    rows.append(_row("publish to handler in another process, p50", await _with_engine(_wake_across), "ms", 5.0, lower=True))
+    rows.append(_row("consume, emit one, commit: records", await _with_engine(_relay), "1/s", 5_000.0, lower=False))
+    return rows
+
+
+def _row(name: str, value: float, unit: str, goal: float | None, *, lower: bool) -> Row:
+    met = None if goal is None else (value <= goal if lower else value >= goal)
+    return {"name": name, "value": round(value, 3 if unit == "ms" else 0), "unit": unit, "goal": goal, "met": met}
+
+
+async def _with_engine(measure: Callable[[EmbeddedEngine], Awaitable[float]]) -> float:
+    with tempfile.TemporaryDirectory(prefix="contactbus-bench-") as folder:
+        engine = await EmbeddedEngine.open(Path(folder))
+        try:
+            await engine.create_schema()
+            return await measure(engine)
+        finally:
+            await engine.close()
+
+
+def _fsync_ms() -> float:
+    with tempfile.TemporaryFile() as file:
+        taken: list[float] = []
+        for _ in range(_FSYNCS):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken) * 1000
+
+
+def _record(number: int, stamp: str = "") -> Record:
+    return Record(topic=_TOPIC, key=f"shop/case-{number % 500}", value=_VALUE, id=f"r-{number}", headers={"at": stamp})
+
+
+async def _appends(engine: EmbeddedEngine) -> float:
+    until = time.perf_counter() + _APPEND_SECONDS
+    done = 0
+
+    async def producer(first: int) -> None:
+        nonlocal done
+        number = first
+        while time.perf_counter() < until:
+            await engine.append([_record(number)])
+            number += _PRODUCERS
+            done += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(producer(number) for number in range(_PRODUCERS)))
+    return done / (time.perf_counter() - began)
+
+
+async def _wake_inside(engine: EmbeddedEngine) -> float:
+    subscription = await engine.subscribe("bench", [_TOPIC], member="one")
+    taken: list[float] = []
+
+    async def consume() -> None:
+        while len(taken) < _HOPS:
+            for record in await subscription.fetch(100, 5.0):
+                taken.append(time.perf_counter() - float(record.headers["at"]))
+
+    consumer = asyncio.create_task(consume())
+    for number in range(_HOPS):
+        await asyncio.sleep(0.002)
+        await engine.append([_record(number, repr(time.perf_counter()))])
+    await consumer
+    return statistics.median(taken) * 1000
+
+
+_PRODUCE = """
+import asyncio, sys, time
+from pathlib import Path
+from deploy.bench.bus import _record
+from bus.log.embedded import EmbeddedEngine
+
+async def main():
+    engine = await EmbeddedEngine.open(Path(sys.argv[1]))
+    for number in range(int(sys.argv[2])):
+        await asyncio.sleep(0.002)
+        await engine.append([_record(number, repr(time.perf_counter()))])
+    await engine.close()
+
+asyncio.run(main())
+"""
+
+
+async def _wake_across(engine: EmbeddedEngine) -> float:
+    """perf_counter is the machine's monotonic clock, so stamps of another process can be compared."""
+    subscription = await engine.subscribe("bench", [_TOPIC], member="one")
+    producer = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PRODUCE, str(engine.folder), str(_HOPS), stdout=subprocess.DEVNULL
+    )
+    taken: list[float] = []
+    while len(taken) < _HOPS:
+        for record in await subscription.fetch(100, 5.0):
+            taken.append(time.perf_counter() - float(record.headers["at"]))
+    await producer.wait()
+    return statistics.median(taken) * 1000
+
+
+async def _relay(engine: EmbeddedEngine) -> float:
+    """One hop of the house: fetch a batch, emit a record for each, commit state and progress together."""
+    await engine.append([_record(number) for number in range(_RELAYED)])
+    subscription = await engine.subscribe("bench", [_TOPIC], member="one")
+    began = time.perf_counter()
+    done = 0
+    while done < _RELAYED:
+        records = await subscription.fetch(200, 5.0)
+        await engine.apply(
+            [
+                Effect(
+                    outcome=Outcome(emit=(Record(topic="bench.next", key=r.key, value=r.value, id=r.id),)),
+                    source=Delivery.of("bench", r),
+                )
+                for r in records
+            ]
+        )
+        done += len(records)
+    return done / (time.perf_counter() - began)

@@ -1,0 +1,202 @@
+"""`contactbus up` and its smaller siblings: build a process, say that it is ready, serve until told to stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from bus.config import Layered
+from bus.errors import ConfigurationError
+from bus.http import HttpServer
+from bus.telemetry import Metrics, configure_logging
+from deploy.channels import HostedChannel, host
+from deploy.core import Core, open_core
+from deploy.dead_letter_case import desk_case
+from deploy.departments import GROUPS, build
+from deploy.process import Process
+from deploy.settings import HttpSettings, ProductSettings
+
+__all__ = ["Ready", "run_part", "run_up"]
+
+_READY_S = 60.0
+"""How long the doors may take to open; the model is trained on the first start."""
+
+
+class Ready(msgspec.Struct, kw_only=True):
+    """The ready line: a contract with scripts."""
+
+    ready: bool
+    http: str
+    smtp: str
+    drop_folder: str
+    letter_tray: str
+    desk_url: str
+    mailbox_url: str
+    phone_numbers: dict[str, str]
+
+
+def _options(core: Core) -> dict[str, Any]:
+    return {"company": core.pack.company, "languages": core.pack.languages}
+
+
+class _Build:
+    """A process under construction: its address is taken before anything needs to name it."""
+
+    def __init__(self, layers: Layered, settings: ProductSettings) -> None:
+        configure_logging(settings.log_level)
+        self.layers, self.settings = layers, settings
+        self.http_settings: HttpSettings = layers.section("http", HttpSettings)
+        self.process: Process | None = None
+
+    async def open(self) -> Core:
+        host_name, port = self.http_settings.host, self.http_settings.port
+
+        async def readiness() -> dict[str, str]:
+            return await self.process.readiness() if self.process else {"process": "starting"}
+
+        metrics = Metrics()
+        self.server = HttpServer(host_name, port, metrics=metrics, readiness=readiness)
+        try:
+            bound = self.server.bind()
+        except OSError as error:
+            raise ConfigurationError(
+                f"http {host_name}:{port} cannot be listened on ({error.strerror}); choose another with --http"
+            ) from None
+        self.base_url = f"http://{host_name}:{bound}"
+        public_url = self.settings.public_url or self.base_url
+        return await open_core(self.layers, self.settings, public_url=public_url, metrics=metrics)
+
+
+async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool, as_json: bool) -> None:
+    """Everything in one process until SIGTERM or SIGINT."""
+    stop = _stop_on_signals()
+    build_up = _Build(layers, settings)
+    demo: Any = None
+    if with_demo:
+        from deploy.demo.stage import Stage
+
+        demo = await Stage.open(layers)
+    core = await build_up.open()
+    if demo is not None:
+        await demo.prepare(core)
+    channels = host(core, settings.channels, _options(core))
+    workers = [build(core, group) for group in GROUPS]
+    process = Process(
+        core, channels=channels, workers=workers, http=build_up.server, desk_case=desk_case(core.clock, core.pack)
+    )
+    build_up.process = process
+    from deploy.pages import add_pages
+
+    pages = add_pages(process, base_url=build_up.base_url, demo=demo)
+    await process.start()
+    await _wait_for_doors(channels)
+    ready = _ready(core, channels, build_up.base_url, demo is not None)
+    click.echo(msgspec.json.encode(ready).decode() if as_json else _welcome(ready))
+    play: asyncio.Task[None] | None = None
+    if demo is not None:
+        play = asyncio.create_task(demo.play(core, ready, quiet=as_json))
+    await stop.wait()
+    if play is not None:
+        play.cancel()
+        await asyncio.gather(play, return_exceptions=True)
+    await pages.close()
+    await process.stop()
+    if demo is not None:
+        await demo.close()
+
+
+async def run_part(
+    layers: Layered, settings: ProductSettings, *, channels: Sequence[str], groups: Sequence[str]
+) -> None:
+    """Some channels or some workers over a data folder that others share."""
+    stop = _stop_on_signals()
+    part = _Build(layers, settings)
+    if not channels:
+        # Workers alone serve health and metrics on an address of their own.
+        part.http_settings = HttpSettings(host=part.http_settings.host, port=0)
+    core = await part.open()
+    if not channels:
+        http = layers.section("http", HttpSettings)
+        core.public_url = settings.public_url or f"http://{http.host}:{http.port}"
+    hosted = host(core, channels, _options(core))
+    workers = [build(core, group) for group in groups]
+    process = Process(
+        core, channels=hosted, workers=workers, http=part.server, desk_case=desk_case(core.clock, core.pack)
+    )
+    part.process = process
+    from bus.web import routes as shared_routes
+
+    process.http.add_routes(shared_routes())
+    await process.start()
+    await _wait_for_doors(hosted)
+    what = ", ".join((*channels, *groups))
+    click.echo(f"running {what}; health and metrics on {part.base_url}", err=True)
+    await stop.wait()
+    await process.stop()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _wait_for_doors(channels: Sequence[HostedChannel]) -> None:
+    """Until every channel that listens by itself does; a door that stays closed is told by readiness and doctor."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_READY_S):
+            for channel in channels:
+                opened = getattr(channel.adapter, "opened", None)
+                if opened is not None:
+                    await opened.wait()
+
+
+def _ready(core: Core, channels: Sequence[HostedChannel], base_url: str, with_mailbox: bool) -> Ready:
+    from workers.desk.login import login_url
+
+    adapters = {channel.plugin.manifest.name: channel for channel in channels}
+    ready = Ready(
+        ready=True,
+        http=base_url,
+        smtp="",
+        drop_folder="",
+        letter_tray="",
+        desk_url=login_url(signer=core.signer, clock=core.clock, tenant=core.settings.tenant, base_url=base_url),
+        mailbox_url=f"{base_url}/mailbox" if with_mailbox else "",
+        phone_numbers={},
+    )
+    if "email" in adapters:
+        address: Any = adapters["email"].adapter
+        host_name, port = address.smtp_address
+        ready.smtp = f"{host_name}:{port}"
+    if "post" in adapters:
+        post: Any = adapters["post"].adapter
+        ready.drop_folder, ready.letter_tray = str(post.drop_folder.resolve()), str(post.letter_tray.resolve())
+    if "phone" in adapters:
+        ready.phone_numbers = dict(adapters["phone"].config.numbers)
+    return ready
+
+
+def _welcome(ready: Ready) -> str:
+    lines = [
+        "",
+        "contactbus is running. Press Ctrl+C to stop.",
+        "",
+        f"  start page   {ready.http}/",
+        f"  desk         {ready.desk_url}",
+        "               (works once, within 15 minutes)",
+        f"  chat         {ready.http}/chat/demo",
+        f"  mail to      {ready.smtp}",
+        f"  letters in   {ready.drop_folder}",
+        f"  letters out  {ready.letter_tray}",
+    ]
+    if ready.mailbox_url:
+        lines.append(f"  mailbox      {ready.mailbox_url}   (what the demo's customers receive)")
+    lines += [f"  phone        {number} ({language})" for number, language in ready.phone_numbers.items()]
+    return "\n".join((*lines, ""))
