@@ -1,0 +1,216 @@
+"""A real server with the desk on a real engine, cases made by the case's own rules, and a real browser."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from playwright.async_api import Browser, async_playwright
+
+from bus.adapter.tokens import Signer
+from bus.clock import SystemClock, to_micros
+from bus.log.embedded import EmbeddedEngine
+from bus.message import Party, derive_id, derive_number
+from bus.store.blobs import Blobs
+from bus.store.port import Effect
+from bus.web import routes as asset_routes
+from workers.case import model, rules
+from workers.case.changes import Draft, load_case
+from workers.case.people import person_write
+from workers.case.work import CaseTimer  # noqa: F401 - declares what the timeline may carry
+from workers.desk.files import FileKeeper  # noqa: F401 - declares the desk's tables before the schema is created
+from workers.desk.login import login_url
+from workers.desk.web import DeskPages
+from workers.packs import load
+
+CHROMIUM = "/usr/bin/chromium"
+
+SEEDS: dict[str, dict[str, Any]] = {
+    "grete": {
+        "name": "Grete Ohlsen", "language": "de", "channel": "email", "address": "grete.ohlsen@kunde.example",
+        "subject": "Doppelt abgebucht", "intent": "billing.duplicate_charge", "department": "billing",
+        "text": "Guten Tag,\n\nauf meiner Abrechnung steht SO-10234 zweimal mit 49,90 EUR.\n\nGrete Ohlsen",
+    },
+    "kari": {
+        "name": "Kari Lunde", "language": "nb", "channel": "post", "address": "Kari Lunde\nStorgata 12\n0155 Oslo",
+        "subject": "", "intent": "return.withdraw", "department": "returns",
+        "text": "Hei, jeg vil angre på kjøpet av ordre SO-10301 og sende varen tilbake. Vennlig hilsen Kari Lunde",
+    },
+    "tom": {
+        "name": "Tom Baker", "language": "en", "channel": "chat", "address": "session-1",
+        "subject": "", "intent": "billing.wrong_price", "department": "billing",
+        "text": "Hi, the shelf said 19.99 but I was charged 24.99 at the till. Receipt R-77120.",
+    },
+    "jonas": {
+        "name": "Jonas Weber", "language": "de", "channel": "phone", "address": "+49305550144",
+        "subject": "", "intent": "return.defect", "department": "support",
+        "text": "Meine Kaffeemaschine heizt nicht mehr.",
+    },
+}  # fmt: skip
+
+
+@dataclass
+class House:
+    """The running desk. `base` is its address; `secret_header` what our own page sends with a change."""
+
+    engine: EmbeddedEngine
+    blobs: Blobs
+    signer: Signer
+    clock: Any
+    pages: DeskPages
+    base: str
+    headers: dict[str, str]
+
+    def link(self, tenant: str = "shop", person: str = "Mina") -> str:
+        """A fresh login link."""
+        return login_url(signer=self.signer, clock=self.clock, tenant=tenant, base_url=self.base, person=person)
+
+    async def sign_in(self, tenant: str = "shop", person: str = "Mina") -> aiohttp.ClientSession:
+        """A client that is signed in. Close it."""
+        client = aiohttp.ClientSession(self.base, cookie_jar=aiohttp.CookieJar(unsafe=True))
+        token = self.link(tenant, person).split("token=")[1]
+        answer = await client.post(
+            "/desk/login", data={"token": token}, headers={"Origin": self.base}, allow_redirects=False
+        )
+        assert answer.headers["Location"] == "/desk"
+        return client
+
+    async def make_case(
+        self, seed: str = "grete", *, tenant: str = "shop", with_person: bool = True, minutes: int = 240, **other: Any
+    ) -> str:
+        """A case as intake, triage and a hand-over make it; `other` replaces parts of the seed. The case's id."""
+        data = {**SEEDS[seed], **other}
+        now = self.clock.now()
+        case = derive_id("k", tenant, seed, data["text"], data["name"])
+        person = derive_id("p", tenant, data["name"])
+        party = Party(kind=data["channel"], address=data["address"], name=data["name"])
+        route = model.Route(
+            channel=data["channel"], account="desk-test", address=party, conversation=f"conversation-{case}",
+            subject=data["subject"], contact=f"c-{case}-1", at=now,
+        )  # fmt: skip
+        draft = Draft(None, now)
+        draft.do(
+            rules.Open(
+                id=case, tenant=tenant, number=derive_number(tenant, case), person=person,
+                channel=data["channel"], language=data["language"],
+            )
+        )  # fmt: skip
+        received = model.Received(
+            at=now, actor="customer", contact=route.contact, route=route, text=data["text"], subject=data["subject"]
+        )
+        draft.do(rules.Receive(actor="customer", received=received))
+        draft.tell(
+            model.Understood(
+                at=now, contact=route.contact, intents=(data["intent"],), confidence=0.94,
+                department=data["department"], language=data["language"], reasons=data.get("reasons", ("zweimal",)),
+            )
+        )  # fmt: skip
+        if with_person:
+            draft.do(rules.HandOver(reason="asked", until=now + timedelta(minutes=minutes)))
+        draft.writes.append(
+            person_write(
+                tenant=tenant, id=person, name=data["name"], language=data["language"], customer="", at=to_micros(now)
+            )
+        )
+        await self.apply(draft)
+        return case
+
+    async def write_in(self, case: str, text: str, *, tenant: str = "shop") -> None:
+        """The customer writes again."""
+        state = await load_case(self.engine, tenant, case)
+        assert state is not None
+        route = state.route()
+        assert route is not None
+        draft = Draft(state, self.clock.now())
+        contact = f"c-{case}-{len(state.contacts) + 1}"
+        received = model.Received(at=draft.now, actor="customer", contact=contact, route=route, text=text)
+        draft.do(rules.Receive(actor="customer", received=received))
+        await self.apply(draft)
+
+    async def progress(self, case: str, state_name: str, *, tenant: str = "shop") -> None:
+        """News of the last reply."""
+        state = await load_case(self.engine, tenant, case)
+        assert state is not None
+        note = state.replies[-1]
+        draft = Draft(state, self.clock.now())
+        progress = model.ReplyProgress(at=draft.now, reply=note.id, channel=note.channel, state=state_name)
+        draft.do(rules.Track(progress=progress))
+        await self.apply(draft)
+
+    async def apply(self, draft: Draft) -> None:
+        """Write a decision down."""
+        [result] = await self.engine.apply([Effect(outcome=draft.outcome())])
+        assert result.applied, result
+
+    async def state(self, case: str, tenant: str = "shop") -> model.CaseState:
+        """The newest state of a case."""
+        state = await load_case(self.engine, tenant, case)
+        assert state is not None
+        return state
+
+
+async def serve(routes: list[web.RouteDef]) -> tuple[web.AppRunner, str]:
+    """A real server on a free port."""
+    app = web.Application(client_max_size=26 * 1024 * 1024)
+    app.add_routes(routes)
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    return runner, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def clock() -> Any:
+    """Pages count down in a browser that has its own clock, so the house uses the machine's."""
+    return SystemClock()
+
+
+@pytest_asyncio.fixture
+async def house(engine: EmbeddedEngine, clock: Any, tmp_path: Path) -> AsyncIterator[House]:
+    """The desk, served."""
+    signer = Signer(b"a secret of the desk's own tests")
+    blobs = Blobs(tmp_path / "blobs")
+    pages = DeskPages(log=engine, store=engine, blobs=blobs, signer=signer, clock=clock, pack=load("shop"))
+    runner, base = await serve([*asset_routes(), *pages.routes()])
+    headers = {"Origin": base, "X-Contactbus-Desk": "1", "Content-Type": "application/json"}
+    yield House(engine, blobs, signer, clock, pages, base, headers)
+    await pages.close()
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium."""
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+def soon() -> Any:
+    """Waits until something is so; fails after ten seconds."""
+
+    async def wait(condition: Any) -> Any:
+        async with asyncio.timeout(10):
+            while True:
+                found = await condition()
+                if found:
+                    return found
+                await asyncio.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def moment() -> datetime:
+    """A moment for tests without a server."""
+    return datetime.fromisoformat("2026-01-05T09:00:00+00:00")
