@@ -54,9 +54,6 @@ def decode_body(raw: msgspec.Raw | bytes, known: dict[str, type[Any]]) -> Any:
     return decode(data, known[kind])
 
 
-_LINE_SEPARATORS = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\x00": None, "\ufeff": None})
-
-
 def clean_text(text: str) -> str:
     """Text fit to travel: NFC, no lone surrogates, no NUL, newlines as LF.
 
@@ -65,7 +62,9 @@ def clean_text(text: str) -> str:
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8") if _has_surrogate(text) else text
         text = unicodedata.normalize("NFC", text)
-    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_LINE_SEPARATORS)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    # Several replaces look slower than one translate and are many times faster.
+    return text.replace("\u2028", "\n").replace("\u2029", "\n").replace("\ufeff", "")
 
 
 def _has_surrogate(text: str) -> bool:
