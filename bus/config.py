@@ -7,7 +7,7 @@ One struct per section, unknown keys refused with their path, limits as types. T
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -43,11 +43,8 @@ class Layered:
 
         Raises ConfigurationError naming path, value and layer for an unknown key or an unaffordable value.
         """
-        node: Any = self._values
-        for name in path.split("."):
-            node = node.get(name, {}) if isinstance(node, dict) else {}
         try:
-            return msgspec.convert(node, kind, strict=False)
+            return msgspec.convert(self._node(path), kind, strict=False)
         except msgspec.ValidationError as error:
             raise ConfigurationError(f"[{path}] {error}; {self._where(path, str(error))}") from None
 
@@ -57,10 +54,14 @@ class Layered:
 
     def names(self, path: str) -> Sequence[str]:
         """The keys given below a path."""
-        node: Any = self._values
+        return sorted(self._node(path))
+
+    def _node(self, path: str) -> dict[str, Any]:
+        node: dict[str, Any] = self._values
         for name in path.split("."):
-            node = node.get(name, {}) if isinstance(node, dict) else {}
-        return sorted(node) if isinstance(node, dict) else []  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            below = node.get(name)
+            node = cast(dict[str, Any], below) if isinstance(below, dict) else {}
+        return node
 
     def _where(self, path: str, error: str) -> str:
         for key, origin in self._origins.items():
@@ -77,7 +78,7 @@ class Layered:
                 below = into.setdefault(key, {})
                 if not isinstance(below, dict):
                     raise ConfigurationError(f"{'.'.join(here)} is a value in one layer and a table in {origin}")
-                self._merge(below, value, here, origin)  # pyright: ignore[reportUnknownArgumentType]
+                self._merge(cast(dict[str, Any], below), cast(Mapping[str, Any], value), here, origin)
             else:
                 into[key] = value
                 self._origins[here] = origin

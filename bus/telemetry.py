@@ -16,7 +16,7 @@ ALLOWED_KEYS = frozenset(
         "event", "level", "timestamp", "service", "tenant", "channel", "group", "topic", "partition", "offset", "record",
         "contact", "case", "reply", "worker", "reason", "state", "count", "seconds", "bytes", "attempt", "error", "where",
         "setting", "address", "pid", "version", "member", "generation", "path", "status", "name", "fix", "exit_code",
-        "limit", "code", "detail", "trace", "pages", "kind", "peers",
+        "limit", "code", "detail", "trace", "pages", "kind", "peers", "advice", "sqlite",
     }
 )  # fmt: skip
 """Keys a log line may carry. Anything else is dropped: a text, an address or a number of a customer has no key here.

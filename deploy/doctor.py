@@ -83,7 +83,7 @@ def _pack(settings: ProductSettings) -> list[dict[str, Any]]:
     except (OSError, ValueError, ConfigurationError) as error:
         return [_finding("company pack", False, f"{settings.pack} cannot be loaded: {error}", "correct the file it names")]
     if problems:
-        return [_finding("company pack", False, problem, f"edit workers/packs/{settings.pack}") for problem in problems]
+        return [_finding("company pack", False, str(problem), f"edit workers/packs/{settings.pack}") for problem in problems]
     return [_finding("company pack", True, f"{settings.pack} is complete in all its languages")]
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -37,7 +37,7 @@ def read_settings(config_file: Path | None, flags: dict[str, Any]) -> tuple[Laye
         fail(str(error), code=2)
 
 
-def fail(message: str, *, code: int = 1) -> Any:
+def fail(message: str, *, code: int = 1) -> NoReturn:
     """End the command: 1 failed, 2 wrong use."""
     click.echo(f"contactbus: {message}", err=True)
     raise SystemExit(code)

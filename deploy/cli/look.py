@@ -97,7 +97,6 @@ async def cases_show(case_id: str, data: Path | None, config_file: Path | None, 
         found = await show_case(core.engine, core.settings.tenant, case_id.replace(" ", ""))
     if found is None:
         fail(f"there is no case {case_id}; `contactbus cases list` names them")
-        return
     if as_json:
         print_json(found)
         return
@@ -179,7 +178,6 @@ async def dead_letters_show(letter: str, data: Path | None, config_file: Path | 
         row = await show(core.engine, letter)
     if row is None:
         fail(f"there is no dead letter {letter}; `contactbus dead-letters list` names them")
-        return
     print_json({**dict(row), "value": bytes(row["value"]).decode("utf-8", "replace")})
 
 

@@ -99,7 +99,6 @@ async def _call(
         )  # fmt: skip
     except CallFailed as error:
         fail(str(error))
-        return
     heard = [{"at": round(line.at, 2), "say": line.say} for line in call.heard]
     if as_json:
         print_json(heard)

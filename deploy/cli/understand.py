@@ -102,7 +102,6 @@ def triage_evaluate(train_file: Path, test_file: Path, as_json: bool) -> None:
         figures = evaluate(train_file, test_file)
     except ValueError as error:
         fail(str(error), code=2)
-        return
     _print_figures(figures, as_json)
 
 

@@ -1,0 +1,159 @@
+"""What the bus does for every adapter: durable yes, once, redacted, and never a lost contact."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from bus.adapter.contract import ChannelPlugin, Manifest, Normalised, Raw
+from bus.adapter.hosting import DISK_FLOOR_BYTES, Intake
+from bus.errors import Overloaded, StorageFull
+from bus.log.embedded import EmbeddedEngine
+from bus.message import Contact, Party, decode, derive_id
+from bus.store.blobs import Blobs
+from bus.telemetry import Metrics
+from bus.testing.clock import FakeClock
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the channel under test."""
+
+    greeting: str = "hei"
+
+
+def normalise(raw: Raw, config: Settings) -> Normalised:
+    """Reads lines; certain words misbehave as hostile input does."""
+    text = raw.data.decode()
+    if text == "hang":
+        while True:
+            pass
+    if text == "eat":
+        _ = bytearray(4 << 30)
+    if text == "abort":
+        import os
+
+        os.abort()
+    if text == "raise":
+        raise ValueError("the customer's words")
+    return Normalised(
+        contact=Contact(
+            id=derive_id("c", raw.tenant, text), tenant=raw.tenant, channel="lines", account=raw.account,
+            sender=Party(kind="line", address="someone"), occurred_at=raw.received_at, received_at=raw.received_at,
+            text=text, body=msgspec.Raw(b'{"kind":"line","greeting":"%s"}' % config.greeting.encode()),
+        ),
+        blobs={},
+    )  # fmt: skip
+
+
+def plugin(in_process: bool) -> ChannelPlugin:
+    return ChannelPlugin(
+        manifest=Manifest(
+            name="lines", kind="deferred", normalise_in_process=in_process, normalise_seconds=1.0, normalise_megabytes=1024
+        ),
+        config_type=Settings,
+        normalise=normalise,
+        create=lambda config, services: None,  # type: ignore[arg-type, return-value]
+        raw_from_file=lambda data, name, config: None,  # type: ignore[arg-type, return-value]
+    )
+
+
+class Door:
+    """An intake and what it wrote."""
+
+    def __init__(self, engine: EmbeddedEngine, clock: FakeClock, folder: Path, in_process: bool) -> None:
+        self.free = DISK_FLOOR_BYTES * 2
+        self.engine, self.clock = engine, clock
+        self.blobs = Blobs(folder / "blobs")
+        self.intake = Intake(
+            plugin(in_process), Settings(greeting="god dag"), log_port=engine, blobs=self.blobs, clock=clock,
+            metrics=Metrics(), data_dir=folder, free_bytes=lambda _: self.free,
+        )  # fmt: skip
+
+    async def say(self, text: str) -> Any:
+        raw = Raw(
+            tenant="shop", account="desk", media_type="text/plain", data=text.encode(), received_at=self.clock.now(),
+            native={"from": "someone"},
+        )  # fmt: skip
+        return await self.intake.accept(raw)
+
+    async def contacts(self) -> list[Contact]:
+        found = [r for p in range(8) for r in await self.engine.read("contact.received", p)]
+        return [decode(r.value, Contact) for r in sorted(found, key=lambda r: r.offset)]
+
+
+@pytest_asyncio.fixture
+async def isolated(engine: EmbeddedEngine, clock: FakeClock, tmp_path: Path, monkeypatch: Any) -> AsyncIterator[Door]:
+    # The child imports this module by name; under pytest it lies beside no package, so its folder is named.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(normalise, "__module__", Path(__file__).stem)
+    monkeypatch.setattr(Settings, "__module__", Path(__file__).stem)
+    opened = Door(engine, clock, tmp_path, True)
+    yield opened
+    await opened.intake.close()
+
+
+@pytest_asyncio.fixture
+async def inline(engine: EmbeddedEngine, clock: FakeClock, tmp_path: Path) -> Door:
+    return Door(engine, clock, tmp_path, False)
+
+
+@pytest.mark.parametrize("kind", ["inline", "isolated"])
+async def test_the_same_input_three_times_is_one_contact(kind: str, request: Any, inline: Door, isolated: Door) -> None:
+    door = inline if kind == "inline" else isolated
+    first, *others = [await door.say("hello") for _ in range(3)]
+    assert not first.duplicate
+    assert [(o.contact, o.duplicate) for o in others] == [(first.contact, True)] * 2
+    (contact,) = await door.contacts()
+    assert contact.raw is not None
+    assert await door.blobs.get(contact.raw.digest) == b"hello"
+    assert bytes(contact.body) == b'{"kind":"line","greeting":"god dag"}'
+
+
+async def test_at_the_same_moment_too(inline: Door) -> None:
+    said = await asyncio.gather(*(inline.say("hello") for _ in range(20)))
+    assert sorted(acceptance.duplicate for acceptance in said) == [False] + [True] * 19
+    assert len(await inline.contacts()) == 1
+
+
+@pytest.mark.parametrize(("text", "reason"), [("hang", "longer"), ("eat", "memory"), ("abort", "could not"), ("raise", "could not")])
+async def test_hostile_input_is_a_contact_for_a_person_and_the_next_one_works(
+    isolated: Door, text: str, reason: str
+) -> None:
+    acceptance = await isolated.say(text)
+    assert acceptance.quality.status == "unreadable"
+    await isolated.say("fine")
+    bad, good = await isolated.contacts()
+    assert reason in bad.quality.reasons[0]
+    assert "words" not in str(bad)
+    assert bad.sender.address == "someone"
+    assert await isolated.blobs.get(bad.raw.digest) == text.encode()  # type: ignore[union-attr]
+    assert good.text == "fine"
+
+
+async def test_card_numbers_never_reach_the_log(inline: Door) -> None:
+    await inline.say("my card is 4111 1111 1111 1111 thanks")
+    (contact,) = await inline.contacts()
+    assert "4111 1111 1111" not in contact.text
+    assert contact.text.startswith("my card is ")
+    assert contact.text.endswith("1111 thanks")
+
+
+async def test_a_full_disk_is_refused_before_anything_is_lost(inline: Door) -> None:
+    inline.free = DISK_FLOOR_BYTES - 1
+    with pytest.raises(StorageFull):
+        await inline.say("hello")
+    inline.free = DISK_FLOOR_BYTES + 1
+    await inline.say("hello")
+    assert len(await inline.contacts()) == 1
+
+
+async def test_too_many_at_once_are_asked_to_come_back(inline: Door, monkeypatch: Any) -> None:
+    monkeypatch.setattr("bus.adapter.hosting._MAX_WAITING", 5)
+    said = await asyncio.gather(*(inline.say(f"m{n}") for n in range(20)), return_exceptions=True)
+    refused = [one for one in said if isinstance(one, Overloaded)]
+    assert 0 < len(refused) <= 15
+    assert len(await inline.contacts()) == 20 - len(refused)

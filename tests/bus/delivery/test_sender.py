@@ -1,0 +1,217 @@
+"""The send ledger: effectively once, with permission asked at the last moment."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from bus.adapter.contract import Accepted, Health, Manifest, Refused, RetryLater, SendResult, Unknown
+from bus.clock import to_micros
+from bus.delivery.ledger import begin_sending, plan, reply_row
+from bus.delivery.outcome import Outcome, SetTimer
+from bus.delivery.sender import Sender
+from bus.log.embedded import EmbeddedEngine
+from bus.log.port import StoredRecord
+from bus.message import Party, Reply, Status, decode
+from bus.store.permission import consent_write, suppression_write
+from bus.store.port import Effect
+from bus.telemetry import Metrics
+from bus.testing.clock import FakeClock
+
+REPLY = Reply(
+    id="r-1", tenant="shop", case="k-1", channel="email", account="hilfe@shop.example", person="p-1",
+    to=Party(kind="email", address="g@x"), text="Guten Tag", language="de",
+)  # fmt: skip
+
+
+class Adapter:
+    """Answers as told and remembers what it was asked to send."""
+
+    def __init__(self, *answers: SendResult | Exception, capabilities: tuple[str, ...] = ()) -> None:
+        self.manifest = Manifest(name="email", kind="deferred", capabilities=capabilities)
+        self.answers = list(answers)
+        self.sent: list[tuple[str, int]] = []
+
+    def routes(self) -> list[Any]:
+        return []
+
+    async def receive(self) -> None: ...
+
+    async def send(self, reply: Reply, attempt: int) -> SendResult:
+        self.sent.append((reply.id, attempt))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def probe(self) -> Health:
+        return Health(ok=True)
+
+    async def close(self) -> None: ...
+
+
+class Bench:
+    """A sender over the real engine, driven by hand."""
+
+    def __init__(self, engine: EmbeddedEngine, clock: FakeClock, adapter: Adapter) -> None:
+        self.engine, self.clock, self.adapter = engine, clock, adapter
+        self.metrics = Metrics()
+        self.sender = Sender(adapter, store=engine, clock=clock, metrics=self.metrics)
+        self.record: StoredRecord | None = None
+
+    async def plan(self, reply: Reply = REPLY, **headers: str) -> None:
+        rows, (record,) = plan(reply, self.clock.now(), headers)
+        await self.engine.apply([Effect(outcome=Outcome(writes=tuple(rows)))])
+        self.record = StoredRecord(
+            topic=record.topic, partition=0, offset=1, at=0, key=record.key, value=record.value, id=record.id,
+            headers=dict(record.headers),
+        )  # fmt: skip
+
+    async def handle(self) -> Outcome:
+        """Handle the planned reply's record as the runner would, and apply the outcome."""
+        assert self.record is not None
+        outcome = await self.sender.handle(self.record)
+        (result,) = await self.engine.apply([Effect(outcome=outcome)])
+        assert result.applied
+        return outcome
+
+    async def state(self) -> tuple[str, int]:
+        row = await self.engine.one(reply_row, {"reply": REPLY.id})
+        assert row is not None
+        return row["state"], row["attempt"]
+
+
+@pytest.fixture
+def bench(engine: EmbeddedEngine, clock: FakeClock) -> Any:
+    return lambda *answers, **options: Bench(engine, clock, Adapter(*answers, **options))
+
+
+def statuses(outcome: Outcome) -> list[tuple[str, bool]]:
+    found = [decode(record.value, Status) for record in outcome.emit]
+    return [(status.state, status.permanent) for status in found]
+
+
+async def test_a_reply_is_sent_once_however_often_its_record_comes(bench: Any) -> None:
+    desk = bench(Accepted(provider_id="250 q1"))
+    await desk.plan()
+    assert statuses(await desk.handle()) == [("accepted", False)]
+    assert await desk.handle() == Outcome()
+    assert desk.adapter.sent == [("r-1", 1)]
+    assert await desk.state() == ("accepted", 1)
+
+
+async def test_the_first_answer_is_measured_from_when_the_customer_was_heard(bench: Any, clock: FakeClock) -> None:
+    desk = bench(Accepted(delivered=True))
+    heard = clock.now() - timedelta(seconds=3)
+    await desk.plan(**{"contact-at": heard.isoformat()})
+    assert statuses(await desk.handle()) == [("delivered", False)]
+    sample = desk.metrics.registry.get_sample_value("first_answer_seconds_sum", {"tenant": "shop", "channel": "email"})
+    assert sample == 3.0
+
+
+async def test_refused_goes_back_to_work(bench: Any) -> None:
+    desk = bench(Refused(reason="no such address"))
+    await desk.plan()
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert await desk.state() == ("refused", 1)
+
+
+async def test_later_waits_on_a_timer_that_brings_the_same_reply(bench: Any, clock: FakeClock) -> None:
+    desk = bench(RetryLater(reason="greylisted", after_s=300), Accepted())
+    await desk.plan()
+    outcome = await desk.handle()
+    (timer,) = outcome.timers
+    assert isinstance(timer, SetTimer)
+    assert (timer.topic, timer.due - clock.now()) == ("reply.email", timedelta(seconds=300))
+    assert decode(timer.value, Reply) == REPLY
+    assert await desk.state() == ("planned", 1)
+    await desk.handle()
+    assert await desk.state() == ("accepted", 2)
+
+
+@pytest.mark.parametrize("answer", [Unknown(reason="cut after the dot"), RuntimeError("boom")])
+async def test_in_doubt_is_tried_once_more_and_then_a_person_decides(bench: Any, answer: Any) -> None:
+    desk = bench(answer, answer)
+    await desk.plan()
+    outcome = await desk.handle()
+    assert len(outcome.timers) == 1
+    assert await desk.state() == ("unknown", 1)
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert await desk.state() == ("unknown", 2)
+
+
+async def test_an_interrupted_sending_counts_as_in_doubt(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+    desk = bench(Accepted())
+    await desk.plan()
+    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    outcome = await desk.handle()
+    assert desk.adapter.sent == []
+    assert len(outcome.timers) == 1
+    assert await desk.state() == ("unknown", 1)
+
+
+async def test_a_channel_that_knows_the_reply_again_is_simply_asked_again(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock
+) -> None:
+    desk = bench(Accepted(), capabilities=("idempotent-send",))
+    await desk.plan()
+    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    await desk.handle()
+    assert desk.adapter.sent == [("r-1", 2)]
+    assert (await desk.state())[0] == "accepted"
+
+
+async def test_an_expired_reply_is_not_sent(bench: Any, clock: FakeClock) -> None:
+    desk = bench()
+    await desk.plan(msgspec.structs.replace(REPLY, expires_at=clock.now() - timedelta(seconds=1)))
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert (await desk.state())[0] == "blocked"
+
+
+MARKETING = msgspec.structs.replace(REPLY, purpose="marketing")
+
+
+def agreed(now: datetime, channel: str = "email", days: int = 30) -> Outcome:
+    return Outcome(
+        writes=(
+            consent_write(
+                tenant="shop", person="p-1", purpose="marketing", channel=channel, evidence="form",
+                granted_at=now, expires_at=now + timedelta(days=days),
+            ),
+        )
+    )  # fmt: skip
+
+
+async def test_marketing_needs_consent_for_this_channel_that_still_holds(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock
+) -> None:
+    desk = bench()
+    await engine.apply([Effect(outcome=agreed(clock.now(), channel="phone"))])
+    await engine.apply([Effect(outcome=agreed(clock.now() - timedelta(days=60)))])
+    await desk.plan(MARKETING)
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert (await desk.state())[0] == "blocked"
+    assert desk.adapter.sent == []
+
+
+async def test_stop_said_after_planning_still_stops_the_sending(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+    desk = bench()
+    await engine.apply([Effect(outcome=agreed(clock.now()))])
+    await desk.plan(MARKETING)
+    stop = suppression_write(tenant="shop", person="p-1", reason="stop", source="c-1", now=clock.now())
+    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
+    await desk.handle()
+    assert desk.adapter.sent == []
+
+
+async def test_marketing_with_consent_is_sent(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+    desk = bench(Accepted())
+    await engine.apply([Effect(outcome=agreed(clock.now()))])
+    await desk.plan(MARKETING)
+    await desk.handle()
+    assert desk.adapter.sent == [("r-1", 1)]
+
+
+def test_micros_are_exact() -> None:
+    assert to_micros(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == 1_000_005
