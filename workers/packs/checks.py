@@ -90,7 +90,8 @@ def _examples(pack: Pack) -> Iterator[Finding]:
             other = seen.setdefault((row.language, _plain(row.text)), row.label)
             if other != row.label:
                 yield Finding(
-                    where=f"{kind}.{row.language}.csv", what=f"{other} and {row.label} have the same line: {row.text[:60]}"
+                    where=f"{kind}.{row.language}.csv",
+                    what=f"{other} and {row.label} have the same line: {row.text[:60]}",
                 )
     trained = {_plain(row.text) for row in pack.examples}
     for row in pack.tests:

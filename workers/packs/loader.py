@@ -136,7 +136,9 @@ def load(name: str) -> Pack:
     if not (folder / "pack.toml").is_file():
         raise PackError(f"no pack {name!r}: {folder / 'pack.toml'} does not exist")
     file = _convert(_toml(folder / "pack.toml"), PackFile, folder / "pack.toml")
-    hasher = hashlib.blake2b(msgspec.json.encode([sorted(file.issues), file.languages, file.identifiers]), digest_size=12)
+    hasher = hashlib.blake2b(
+        msgspec.json.encode([sorted(file.issues), file.languages, file.identifiers]), digest_size=12
+    )
     examples: list[Example] = []
     tests: list[Example] = []
     for language in file.languages:
