@@ -45,6 +45,9 @@ _STALLED_LOOP_S = 30.0
 _EVERYTHING: frozenset[str] = frozenset()
 """As topics of a wake-up: look at all of them."""
 
+_UNKNOWN: Mapping[int, int] = {}
+"""As last offsets of a wake-up: look yourself."""
+
 _TAIL_BATCH = 500
 """Records per read of a follower: bounds its memory."""
 
@@ -60,16 +63,16 @@ class EmbeddedEngine:
         self._loop = asyncio.get_running_loop()
         self._statements = Statements()
         self._appender = Appender(self._tell)
-        self._groups = Groups(self._appender, clock, lambda: self._tell(_EVERYTHING))
+        self._groups = Groups(self._appender, clock, lambda transaction: self._tell(transaction, _EVERYTHING, _UNKNOWN))
         self._subscriptions: dict[str, EmbeddedSubscription] = {}
-        self._signals: dict[Signal, frozenset[str]] = {}
+        self._readers: dict[EmbeddedSubscription | Signal, frozenset[str]] = {}
         self._pulse = self._beaten = clock.monotonic()
         self._writer = Writer(folder, floor_bytes=floor_bytes, tick=self._tick, tick_s=HEARTBEAT_S)
         self._reads = Reads(self._writer.open_reader(), self._statements)
         self.log_reads = LogReads(self._reads)
         self._retention = Retention(self._reads, self._writer)
         self._applier = Applier(self._statements, self._appender, clock, plan_reply, self._progress_of)
-        self._wake = WakeSocket(folder, self._wake_readers)
+        self._wake = WakeSocket(folder, lambda topics: self._wake_readers(topics, _UNKNOWN))
         self._seen = -1
         self._poll = self._loop.create_task(self._poll_version())
         self._closed = False
@@ -130,7 +133,7 @@ class EmbeddedEngine:
         subscription = EmbeddedSubscription(self, Seat(group=group, member=member, topics=tuple(sorted(set(topics)))))
         await self.sit_down(subscription)
         self._subscriptions[subscription.seat.incarnation] = subscription
-        self._signals[subscription.signal] = frozenset(topics)
+        self._readers[subscription] = frozenset(topics)
         return subscription
 
     def tail(
@@ -144,7 +147,7 @@ class EmbeddedEngine:
         self, topics: Sequence[str], positions: dict[TopicPartition, int]
     ) -> AsyncIterator[StoredRecord]:
         signal = Signal()
-        self._signals[signal] = frozenset(topics)
+        self._readers[signal] = frozenset(topics)
         try:
             while True:
                 signal.clear()
@@ -162,7 +165,7 @@ class EmbeddedEngine:
                 if not found:
                     await signal.wait(_STALLED_LOOP_S)
         finally:
-            del self._signals[signal]
+            del self._readers[signal]
 
     async def read(
         self, topic: str, partition: int, *, start: int = 0, limit: int = 1000
@@ -207,7 +210,7 @@ class EmbeddedEngine:
 
     async def leave(self, subscription: EmbeddedSubscription) -> None:
         """Give a member's seat up."""
-        self._signals.pop(subscription.signal, None)
+        self._readers.pop(subscription, None)
         self._subscriptions.pop(subscription.seat.incarnation, None)
         await self._writer.submit(lambda transaction: self._groups.leave(transaction, subscription.seat))
 
@@ -250,16 +253,15 @@ class EmbeddedEngine:
         self._beaten = self._clock.monotonic()
         self._groups.beat(transaction, seats)
 
-    def _tell(self, topics: frozenset[str]) -> None:
-        """In the writer's thread, after a commit: wake readers here and in other processes."""
-        self._wake.wake_others(topics)
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake_readers, topics)
+    def _tell(self, transaction: Transaction, topics: frozenset[str], heads: Mapping[int, int]) -> None:
+        """In the writer's thread: once this is committed, wake readers here and in other processes."""
+        transaction.on_loop.append(lambda: self._wake_readers(topics, heads))
+        transaction.after_commit(lambda: self._wake.wake_others(topics))
 
-    def _wake_readers(self, topics: frozenset[str]) -> None:
-        for signal, wanted in self._signals.items():
+    def _wake_readers(self, topics: frozenset[str], heads: Mapping[int, int]) -> None:
+        for reader, wanted in self._readers.items():
             if not topics or not topics.isdisjoint(wanted):
-                signal.set()
+                reader.wake(heads)
 
     async def _poll_version(self) -> None:
         while True:
@@ -267,4 +269,4 @@ class EmbeddedEngine:
             version = self.version()
             if version != self._seen:
                 self._seen = version
-                self._wake_readers(_EVERYTHING)
+                self._wake_readers(_EVERYTHING, _UNKNOWN)

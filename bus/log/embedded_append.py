@@ -4,7 +4,7 @@ Rows are collected while the jobs of a transaction run and written at its end, m
 gives up the interpreter at every statement, and a busy event loop takes its time to give it back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -72,10 +72,11 @@ class _Head:
 class Appender:
     """Gives offsets and writes rows. Lives in the writer's thread.
 
-    `tell` is called after a commit with the topics that it appended to.
+    `tell` is called before a commit with the transaction, the topics that it appends to and the new last offset of each
+    partition.
     """
 
-    def __init__(self, tell: Callable[[frozenset[str]], None]) -> None:
+    def __init__(self, tell: Callable[[Transaction, frozenset[str], Mapping[int, int]], None]) -> None:
         self._tell = tell
         self._transaction: Transaction | None = None
         self._next = -1
@@ -193,4 +194,5 @@ class Appender:
             [(head.head, head.appended, head.partition_id) for head in touched],
         )
         topics = frozenset(head.topic for head in touched)
-        transaction.after_commit(lambda: self._tell(topics))
+        heads = {head.partition_id: head.head for head in touched}
+        self._tell(transaction, topics, heads)

@@ -41,10 +41,10 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 class Groups:
     """Jobs on the tables of membership. Lives in the writer's thread.
 
-    `tell` is called after a commit that changed owners.
+    `tell` is called with a transaction that changes owners.
     """
 
-    def __init__(self, appender: Appender, clock: Clock, tell: Callable[[], None]) -> None:
+    def __init__(self, appender: Appender, clock: Clock, tell: Callable[[Transaction], None]) -> None:
         self._tell = tell
         self._appender = appender
         self._clock = clock
@@ -130,7 +130,7 @@ class Groups:
             "UPDATE log_progress SET member = ?, generation = generation + 1 WHERE group_name = ? AND partition_id = ?",
             moved,
         )
-        transaction.after_commit(self._tell)
+        self._tell(transaction)
 
     def _now(self) -> int:
         return int(self._clock.monotonic() * 1e6)

@@ -24,12 +24,14 @@ class EmbeddedSubscription:
     def __init__(self, engine: "EmbeddedEngine", seat: Seat) -> None:
         self.group = seat.group
         self.seat = seat
-        self.signal = Signal()
         self._engine = engine
+        self._signal = Signal()
+        self._heads: dict[int, int] = {}
         self._owned: list[Owned] = []
         self._progress: dict[TopicPartition, PartitionProgress] = {}
         self._generations: dict[TopicPartition, int] = {}
         self._version = -1
+        self._stale = True
         self._turn = 0
         self._closed = False
 
@@ -43,14 +45,17 @@ class EmbeddedSubscription:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
-            self.signal.clear()
+            self._signal.clear()
             await self._engine.beat_if_due()
-            await self._look()
-            records = self._read(max_records, paused)
+            # Heads that our own process told us of are read at once; owners are looked at when nothing is known to
+            # wait, and at every wake-up without heads. A read by an owner of yesterday is fenced later, never wrong.
+            if self._stale or not (records := self._read(max_records, paused)):
+                await self._look()
+                records = self._read(max_records, paused)
             left = deadline - loop.time()
             if records or left <= 0:
                 return records
-            await self.signal.wait(left)
+            await self._signal.wait(left)
 
     async def commit(self, finished: Sequence[Delivery]) -> None:
         results = await self._engine.apply([Effect(outcome=NOTHING, source=delivery) for delivery in finished])
@@ -62,13 +67,22 @@ class EmbeddedSubscription:
             self._closed = True
             await self._engine.leave(self)
 
+    def wake(self, heads: Mapping[int, int]) -> None:
+        """Something was appended: the last offsets of partitions, or nothing when they, or owners, are to be read."""
+        if heads:
+            self._heads.update((partition, head) for partition, head in heads.items() if partition in self._heads)
+        else:
+            self._stale = True
+        self._signal.wake(heads)
+
     def progress_of(self, place: TopicPartition, generation: int) -> PartitionProgress | None:
         """The progress of a partition that is owned in this very generation."""
         progress = self._progress.get(place)
         return progress if progress is not None and progress.generation == generation else None
 
     async def _look(self) -> None:
-        """See what was written since the last look: records, owners."""
+        """See what was written since the last look: last offsets, owners."""
+        self._stale = False
         version = self._engine.version()
         if version == self._version:
             return
@@ -90,13 +104,14 @@ class EmbeddedSubscription:
                 finished_above=owned.finished_above,
             )
         self._progress = kept
+        self._heads = {owned.partition_id: owned.head for owned in self._owned}
         self._generations = {place: progress.generation for place, progress in kept.items()}
 
     def _read(self, max_records: int, paused: frozenset[TopicPartition]) -> list[StoredRecord]:
         ready = [
             owned
             for owned in self._owned
-            if owned.place not in paused and owned.head >= self._progress[owned.place].position
+            if owned.place not in paused and self._heads[owned.partition_id] >= self._progress[owned.place].position
         ]
         if not ready:
             return []

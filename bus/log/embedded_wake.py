@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 __all__ = ["Signal", "WakeSocket"]
@@ -26,8 +26,8 @@ class Signal:
         self._set = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def set(self) -> None:
-        """Let the waiting task, or the next one to wait, go on."""
+    def wake(self, heads: Mapping[int, int]) -> None:
+        """Let the waiting task, or the next one to wait, go on. `heads` is for readers that keep them."""
         self._set = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -37,7 +37,7 @@ class Signal:
         self._set = False
 
     async def wait(self, timeout_s: float) -> None:
-        """Until `set`, at most `timeout_s`."""
+        """Until `wake`, at most `timeout_s`."""
         if self._set:
             return
         loop = asyncio.get_running_loop()

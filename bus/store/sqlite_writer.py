@@ -24,7 +24,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 MAX_BATCH = 4_096
-"""Jobs per transaction: bounds how long the write lock is held and how much one failed commit takes with it."""
+"""Jobs after which a transaction takes no more: bounds how long the write lock is held."""
 
 DEFAULT_FLOOR_BYTES = 268_435_456
 """256 MiB of free disk below which nothing new is accepted: what was accepted still needs room to be finished."""
@@ -41,6 +41,8 @@ class Transaction:
         self._opened = 0
         self._undo: list[Callable[[], None]] = []
         self._after: list[Callable[[], None]] = []
+        self.on_loop: list[Callable[[], None]] = []
+        """Called on the event loop once everything is durable, before any result is given. Not undone by attempts."""
         self._flush: list[Callable[[], None]] = []
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -151,7 +153,8 @@ class Writer:
         self._tick = tick
         self._tick_s = tick_s
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._submitted: list[Job] = []
+        self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = WriteLock(folder)
         self._gauge = WalGauge(folder)
@@ -181,13 +184,23 @@ class Writer:
         if self._closed:
             raise TransientError("the engine is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(Job(work, future, durable=durable, intake=intake))
+        if not self._submitted:
+            # Handed over when this turn of the loop ends: what wakes together is written together, and the writer
+            # does not fight for the interpreter with those who still submit.
+            self._loop.call_soon(self._hand_over)
+        self._submitted.append(Job(work, future, durable=durable, intake=intake))
         return future
+
+    def _hand_over(self) -> None:
+        if self._submitted:
+            jobs, self._submitted = self._submitted, []
+            self._jobs.put(jobs)
 
     async def close(self) -> None:
         """Finish what is waiting, then close every connection under the lock."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
 
@@ -209,14 +222,14 @@ class Writer:
     def _collect(self) -> tuple[list[Job], bool]:
         batch: list[Job] = []
         try:
-            job = self._jobs.get(timeout=self._tick_s if self._tick else None)
+            jobs = self._jobs.get(timeout=self._tick_s if self._tick else None)
             while True:
-                if job is None:
+                if jobs is None:
                     return batch, False
-                batch.append(job)
+                batch += jobs
                 if len(batch) >= MAX_BATCH:
                     break
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get_nowait()
         except queue.Empty:
             pass
         if self._tick is not None and (beat := self._tick()) is not None:
@@ -240,19 +253,19 @@ class Writer:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise
+                self._give(settled, transaction.on_loop)
+                settled, batch = [], []
                 transaction.committed()
-                self._give(settled)
-                settled = []
-                batch = []
                 if self._gauge.is_long():
                     self._gauge.checkpoint(self._connection)
         except Exception as error:
             if not batch:
-                log.error("checkpoint failed", exc_info=error)
+                # The jobs are durable and answered; what failed came after (a checkpoint), and will be tried again.
+                log.error("work after a commit failed", exc_info=error)
                 return
             failure = translate(error)
             log.error("transaction failed", jobs=len(batch), exc_info=error)
-            self._give([(job.future, None, failure) for job in batch])
+            self._give([(job.future, None, failure) for job in batch], [])
 
     def _begin(self, batch: Sequence[Job]) -> Transaction:
         full = any(job.durable for job in batch)
@@ -277,9 +290,9 @@ class Writer:
                 log.error("background job failed", exc_info=error)
             return job.future, None, translate(error)
 
-    def _give(self, settled: list[_Settled]) -> None:
+    def _give(self, settled: list[_Settled], first: list[Callable[[], None]]) -> None:
         try:
-            self._loop.call_soon_threadsafe(_settle, settled)
+            self._loop.call_soon_threadsafe(_settle, settled, first)
         except RuntimeError:
             # The loop has ended without closing the engine: nobody is left to be told.
             log.warning("results came after the event loop had ended", count=len(settled))
@@ -293,7 +306,9 @@ class _OwnLock(WriteLock):
         self.close()
 
 
-def _settle(settled: list[_Settled]) -> None:
+def _settle(settled: list[_Settled], first: list[Callable[[], None]]) -> None:
+    for action in first:
+        action()
     for future, result, error in settled:
         if future is None or future.done():
             continue
