@@ -113,7 +113,8 @@ class Draft:
             reply=reply.id,
             channel=reply.channel,
             reply_kind=reply.kind,
-            text=reply.text,
+            # What goes to another address (a code) is not for the eyes of whoever reads the timeline.
+            text="" if elsewhere else reply.text,
             language=reply.language,
             to_person=elsewhere,
         )

@@ -51,6 +51,8 @@ __all__ = [
     "Returned",
     "Route",
     "Understood",
+    "Warned",
+    "decode_event",
 ]
 
 OPEN = "open"
@@ -336,6 +338,10 @@ class HandedOver(CaseEventBase, frozen=True, kw_only=True, tag="handed-over"):
     department: str = "desk"
 
 
+class Warned(CaseEventBase, frozen=True, kw_only=True, tag="warned"):
+    """The calm notice to an abusive message was given."""
+
+
 class Returned(CaseEventBase, frozen=True, kw_only=True, tag="returned"):
     """People gave the case back to software."""
 
@@ -399,6 +405,7 @@ CaseEvent = (
     | PromiseKept
     | HandedOver
     | Returned
+    | Warned
     | Assigned
     | Noted
     | Joined
@@ -408,7 +415,12 @@ CaseEvent = (
     | Closed
 )
 
-EVENT_KINDS: dict[type, str] = {
-    kind: str(kind.__struct_config__.tag) for kind in CaseEvent.__args__  # type: ignore[attr-defined]
-}
+EVENT_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in CaseEvent.__args__}
 """The word in column `kind` of the timeline, by event."""
+
+_decoder: msgspec.json.Decoder[CaseEvent] = msgspec.json.Decoder(CaseEvent)
+
+
+def decode_event(data: str) -> CaseEvent:
+    """An event of the timeline from column `data`."""
+    return _decoder.decode(data)

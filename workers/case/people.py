@@ -9,7 +9,7 @@ from bus.message import Party, derive_id
 from bus.store.sql import insert_ignore
 from workers.case.schema import identity, person
 
-__all__ = ["identity_key", "identity_write", "normal_address", "person_id", "person_write", "proven_write"]
+__all__ = ["address_of", "identities_of", "identity_key", "identity_of", "identity_write", "normal_address", "person_id", "person_of", "person_write", "proven_write"]
 
 _add_identity = insert_ignore(identity, ["tenant", "kind", "address"])
 _add_person = insert_ignore(person, ["tenant", "id"])
@@ -50,14 +50,21 @@ def normal_address(kind: str, address: str) -> str:
     return address.strip()
 
 
+def address_of(party: Party) -> str:
+    """The normal address of a party. On paper the name belongs to it: two people live behind one door."""
+    address = normal_address(party.kind, party.address)
+    name = normal_address(party.kind, party.name)
+    return f"{name} {address}" if party.kind == "postal" and name and not address.startswith(name) else address
+
+
 def identity_key(party: Party) -> str:
     """`kind:address` in normal form."""
-    return f"{party.kind}:{normal_address(party.kind, party.address)}"
+    return f"{party.kind}:{address_of(party)}"
 
 
 def person_id(tenant: str, party: Party) -> str:
     """The id of the person that an address, never seen before, stands for."""
-    return derive_id("p", tenant, party.kind, normal_address(party.kind, party.address))
+    return derive_id("p", tenant, party.kind, address_of(party))
 
 
 def person_write(*, tenant: str, id: str, name: str, language: str, customer: str, at: int) -> Write:
@@ -75,7 +82,7 @@ def identity_write(*, tenant: str, party: Party, person: str, at: int, on_file: 
         params={
             "tenant": tenant,
             "kind": party.kind,
-            "address": normal_address(party.kind, party.address),
+            "address": address_of(party),
             "person": person,
             "on_file": int(on_file),
             "proven": 0,

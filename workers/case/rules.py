@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from bus.message.reply import STATE_RANK
 from workers.case import model
 from workers.case.closing import what_is_missing
-from workers.case.model import CaseEvent, CaseState, Procedure, Promise, Question, ReplyNote
+from workers.case.model import CaseEvent, CaseState, Promise, Question, ReplyNote
 
 __all__ = ["Close", "Command", "HandOver", "Happened", "Open", "Receive", "Refused", "Reply", "Track", "decide", "evolve"]
 
@@ -23,7 +23,7 @@ PERSON_PROMISE = "person"
 """The promise that a person answers. Any reply of a person keeps it."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """The case does not allow this now. `missing` names each reason by the key of its phrase."""
 
     def __init__(self, missing: tuple[str, ...]) -> None:
@@ -201,6 +201,9 @@ def _received(state: CaseState, event: model.Received) -> dict[str, Any]:
     if event.automatic:
         return changed
     route = event.route
+    if route.channel == "link":
+        # The confirmation page is a way in and never a way to answer.
+        return changed | {"status": _waiting(state, model.OPEN)}
     return changed | {
         "routes": {**state.routes, route.channel: route},
         "channel": route.channel,
@@ -331,6 +334,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
         "with_person": True, "status": model.WAITING_PERSON, "department": state.department or event.department,
     },
     model.Returned: lambda state, event: {"with_person": False, "assignee": "", "status": model.OPEN},
+    model.Warned: lambda state, event: {"warned": True},
     model.Assigned: lambda state, event: {"assignee": event.to},
     model.AnythingElseAsked: _anything_else,
     model.AnythingElseAnswered: _anything_else_answered,

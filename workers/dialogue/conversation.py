@@ -1,0 +1,322 @@
+"""What a contact means in its case: an answer, a confirmation, a new request, or something for a person."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bus.store.permission import suppression_write
+from workers.case import model
+from workers.case.rules import Close, Receive, Refused
+from workers.dialogue import engine, proof
+from workers.dialogue.steps import Fact, Person, Procedure, Step
+from workers.dialogue.turn import Turn, route_of
+from workers.packs import Issue
+
+__all__ = ["Conversation", "Join", "record_contact"]
+
+SUPPRESSED_PURPOSES = ("marketing",)
+"""What "stop" ends, on every channel. Answers to what the customer asks are no advertising and go on."""
+
+_PERSON_INTENTS = ("escalation.human", "escalation.supervisor")
+_QUIET_REQUESTS = ("voicemail", "callback")
+"""The channel itself has told the caller what happens: another sentence would find nobody on the line."""
+
+
+class Join:
+    """Somebody names a case that is not (yet) his: he proves to be its customer, then what he wrote goes there."""
+
+    name = "join"
+    facts: tuple[Fact, ...] = ()
+    needs_proof = True
+    authorises = ""
+
+    async def decide(self, turn: Turn) -> Step:
+        return Person("the customer added something to this case")
+
+
+def record_contact(turn: Turn) -> bool:
+    """Write the contact and what was understood into the case. False when it is there already."""
+    contact, understood = turn.contact, turn.understanding
+    received = model.Received(
+        at=turn.now,
+        actor="customer",
+        contact=contact.id,
+        route=route_of(contact),
+        text=contact.own_text(),
+        subject=contact.subject,
+        request=str(contact.native.get("request", "")),
+        attachments=tuple(part.name or part.media_type for part in contact.attachments),
+        quality=contact.quality.status,
+        automatic=contact.automatic,
+    )
+    if not turn.draft.do(Receive(received=received)):
+        return False
+    turn.draft.tell(
+        model.Understood(
+            at=turn.now,
+            contact=contact.id,
+            intents=tuple(intent.label for intent in understood.intents),
+            confidence=understood.intents[0].confidence if understood.intents else 0.0,
+            department=turn.department,
+            language=understood.language,
+            tone=understood.tone,
+            urgency=understood.urgency,
+            legal=understood.legal,
+            reasons=understood.reasons,
+        )
+    )
+    return True
+
+
+class Conversation:
+    """The rules of a conversation, the same in every department."""
+
+    def __init__(self, department: str, procedures: Mapping[str, Procedure]) -> None:
+        self._department = department
+        self.procedures: Mapping[str, Procedure] = {**procedures, Join.name: Join()}
+
+    async def take(self, turn: Turn) -> None:
+        """Decide what this contact leads to. The contact is in the case's timeline already."""
+        contact, understood, state = turn.contact, turn.understanding, turn.state
+        request = str(contact.native.get("request", ""))
+        if contact.automatic:
+            return  # Kept and shown, never answered: two machines would write to each other for ever.
+        if request == "ended":
+            self._ended(turn)
+        elif request == "confirm":
+            await self._confirmed(turn)
+        elif request in _QUIET_REQUESTS:
+            hours = timedelta(hours=turn.pack.policy.service.callback_hours)
+            turn.hand_over(request, what=request, until=turn.now + hours, quiet=True)
+        elif understood.stop_contact:
+            self._stop(turn)
+        elif understood.tone == "abusive":
+            self._abusive(turn)
+        elif self._says_goodbye(turn):
+            self._goodbye(turn)
+        elif state.with_person:
+            if request == "person" and turn.live:
+                turn.hand_over("asked for a person")
+        elif request == "person" or understood.request_person or understood.intent in _PERSON_INTENTS:
+            turn.settle()
+            turn.hand_over("asked for a person")
+        elif contact.quality.status == "unreadable":
+            turn.say("unreadable")
+            turn.hand_over("unreadable")
+        elif state.pending is not None:
+            await self._answer(turn, state.pending)
+        else:
+            await self._request(turn)
+
+    def _ended(self, turn: Turn) -> None:
+        """The customer left a live channel. After "anything else?" that is an answer; before it is no end."""
+        state = turn.state
+        if state.anything_else_asked is not None and state.anything_else_answered is None and not state.with_person:
+            turn.draft.tell(model.AnythingElseAnswered(at=turn.now, answer="notice"))
+            self._close(turn)
+
+    def _stop(self, turn: Turn) -> None:
+        for purpose in SUPPRESSED_PURPOSES:
+            turn.draft.writes.append(
+                suppression_write(
+                    tenant=turn.tenant, person=turn.item.person, reason="asked to stop", source=turn.contact.id,
+                    now=turn.now, purpose=purpose,
+                )
+            )  # fmt: skip
+        turn.draft.tell(model.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
+        turn.say("stop.done")
+        if turn.state.with_person:
+            return
+        turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome="stopped"))
+        turn.ask_anything_else()
+
+    def _abusive(self, turn: Turn) -> None:
+        # What is behind the insult is dealt with all the same, by a person; staff are warned by the case's tone.
+        if not turn.state.warned:
+            turn.say("tone.abusive")
+            turn.draft.tell(model.Warned(at=turn.now))
+        turn.settle()
+        turn.hand_over("abusive")
+
+    def _says_goodbye(self, turn: Turn) -> bool:
+        pending = turn.state.pending
+        if pending is None or pending.kind != "anything-else":
+            return False
+        understood = turn.understanding
+        return understood.done or understood.answer == "no" or understood.intent == "talk.thanks_done"
+
+    def _goodbye(self, turn: Turn) -> None:
+        turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
+        turn.say("goodbye")
+        turn.expect("goodbye", listen=False)
+        self._close(turn)
+
+    def _close(self, turn: Turn) -> None:
+        try:
+            turn.draft.do(Close())
+        except Refused:
+            # The last answer has not been reported as delivered yet: `CaseWorker` closes when it is.
+            return
+
+    async def _confirmed(self, turn: Turn) -> None:
+        progress = turn.state.procedure
+        turn.facts = dict(progress.facts) if progress is not None else {}
+        if not await proof.confirm_by_link(turn):
+            if not turn.silent:
+                turn.hand_over("confirmation came too late")
+            return
+        await self._go_on(turn)
+
+    async def _go_on(self, turn: Turn) -> None:
+        """After the proof: what was asked for goes on; without anything to go on, ask."""
+        if turn.state.pending is not None:
+            turn.settle("confirmed")
+        progress = turn.state.procedure
+        procedure = self.procedures.get(progress.name) if progress is not None else None
+        if procedure is not None:
+            await engine.advance(turn, procedure)
+        elif not turn.state.with_person:
+            turn.say("what-else")
+            turn.ask("request")
+
+    async def _answer(self, turn: Turn, pending: model.Question) -> None:
+        """Something is asked: is this the answer?"""
+        progress = turn.state.procedure
+        procedure = self.procedures.get(progress.name) if progress is not None else None
+        kind = pending.kind
+        if kind == "anything-else":
+            turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="yes"))
+            await self._request(turn, follow_up=True)
+            return
+        if kind == "intent":
+            await self._which(turn, pending)
+            return
+        if procedure is None or kind == "request":
+            turn.settle()
+            await self._request(turn)
+            return
+        assert progress is not None
+        turn.facts = dict(progress.facts)
+        if kind == "proof":
+            proven = await proof.confirm_by_code(turn)
+            if proven:
+                await self._go_on(turn)
+            if proven is not None:
+                return
+            await self._again(turn, procedure, "proof.again")
+            return
+        if kind == "choice":
+            turn.choice = engine.answered_choice(turn, pending.about)
+            if not turn.choice:
+                await self._again(turn, procedure, "again.choice")
+                return
+        if kind in ("confirm", "tried") and turn.answer not in ("yes", "no"):
+            # A new word on the matter (another order number) starts the procedure over with it.
+            if any(turn.understanding.first(word) for fact in procedure.facts for word in fact.kinds):
+                turn.settle()
+                await engine.begin(turn, procedure)
+                return
+            await self._again(turn, procedure, f"again.{kind}")
+            return
+        turn.settle(turn.choice or turn.answer)
+        await engine.advance(turn, procedure)
+
+    async def _again(self, turn: Turn, procedure: Procedure, key: str) -> None:
+        """Not an answer to what was asked: ask once more in other words, then let a person help."""
+        progress = turn.state.procedure
+        pending = turn.state.pending
+        assert progress is not None
+        assert pending is not None
+        new_address = key == "proof.again" and self._names_somebody_else(turn)
+        if new_address:
+            turn.settle()
+            await engine.advance(turn, procedure)
+            return
+        if progress.asked >= engine.MAX_FRUITLESS:
+            turn.settle()
+            turn.draft.tell(model.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
+            turn.hand_over("answers did not fit the question")
+            return
+        turn.say(key)
+        turn.draft.tell(
+            model.ProcedureMoved(
+                at=turn.now,
+                department=self._department,
+                procedure=model.Procedure(
+                    name=progress.name, step=progress.step, facts=progress.facts, asked=progress.asked + 1
+                ),
+            )
+        )
+        turn.ask(pending.kind, pending.about)
+
+    def _names_somebody_else(self, turn: Turn) -> bool:
+        """While a code is awaited: another order number or address than before, so the code must go elsewhere."""
+        number = next((turn.understanding.first(kind) for kind in ("order", "invoice", "receipt")
+                       if turn.understanding.first(kind)), "")  # fmt: skip
+        return bool(number) and number != turn.facts.get("order", "")
+
+    async def _which(self, turn: Turn, pending: model.Question) -> None:
+        """Which of two requests: the words of one, its number, or yes to the first."""
+        turn.settle()
+        labels = pending.about
+        text = turn.contact.own_text().casefold()
+        digits = str(turn.contact.native.get("digits", "")) or text.strip()
+        if digits.isdigit() and 1 <= int(digits) <= len(labels):
+            await self._start(turn, labels[int(digits) - 1])
+            return
+        if turn.understanding.answer == "yes":
+            await self._start(turn, labels[0])
+            return
+        if turn.understanding.intent in labels:
+            await self._start(turn, turn.understanding.intent)
+            return
+        if turn.understanding.decision == "accept":
+            await self._request(turn)
+            return
+        turn.hand_over("unclear request")
+
+    async def _request(self, turn: Turn, *, follow_up: bool = False) -> None:
+        """A new request in this case."""
+        understood = turn.understanding
+        talk = understood.intent.startswith("talk.") or (follow_up and understood.answer == "yes")
+        if (talk and understood.decision != "person") or (follow_up and understood.answer == "yes"):
+            # "Yes, please" alone, a greeting, a thank you: kind words, and what the request is.
+            turn.say("what-else" if turn.state.disclosed else "welcome")
+            turn.ask("request")
+            return
+        if understood.decision == "ask" and understood.question:
+            names = [self._issue_name(turn, label) for label in understood.question[:2]]
+            turn.say("which" if len(names) > 1 else "is-it", first=names[0], second=names[-1])
+            turn.ask("intent", understood.question[:2])
+            return
+        if understood.decision == "accept" or understood.legal:
+            await self._start(turn, understood.intent)
+            return
+        await self._to_person(turn, "not understood")
+
+    async def _start(self, turn: Turn, label: str) -> None:
+        issue = turn.pack.issues.get(label)
+        procedure = self._procedure(issue)
+        if procedure is None:
+            await self._to_person(turn, label or "no procedure")
+            return
+        if turn.state.claims and not turn.proven and not procedure.needs_proof and not turn.understanding.legal:
+            procedure = self.procedures[Join.name]
+        await engine.begin(turn, procedure)
+
+    async def _to_person(self, turn: Turn, reason: str) -> None:
+        if turn.state.claims and not turn.proven:
+            await engine.begin(turn, self.procedures[Join.name])
+            return
+        if turn.pack.has_phrase(turn.language, f"ack.{reason}"):
+            turn.say(f"ack.{reason}")
+        turn.hand_over(reason)
+
+    def _procedure(self, issue: Issue | None) -> Procedure | None:
+        if issue is None:
+            return None
+        name = issue.procedure or ("article" if issue.answers else "")
+        return self.procedures.get(name) or (self.procedures.get("article") if issue.answers else None)
+
+    def _issue_name(self, turn: Turn, label: str) -> str:
+        issue = turn.pack.issues.get(label)
+        return issue.names.get(turn.language, label) if issue is not None else label

@@ -1,0 +1,330 @@
+"""One turn: a contact, its case, what is known, and the reply that takes shape."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bus.adapter.tokens import Signer
+from bus.delivery.outcome import Outcome, SetTimer
+from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
+from bus.message import Contact, Party, Reply, derive_id, encode
+from bus.store.port import Store
+from workers.case import model, rules
+from workers.case.changes import Draft, reply_id
+from workers.case.model import CaseState, Promise, Route
+from workers.case.people import identity_key
+from workers.case.work import CaseTimer, WorkItem
+from workers.packs import Pack
+from workers.policy.calendar import add_working_days, is_working_day
+from workers.records import Customer, Records
+from workers.records.money import format_date, format_money, speak_date, speak_money
+
+__all__ = ["House", "Turn", "route_of"]
+
+LIVE_NOTICE = timedelta(minutes=10)
+"""How long a live conversation stays open after "anything else?" without an answer."""
+
+
+@dataclass(frozen=True)
+class House:
+    """What every turn may use."""
+
+    store: Store
+    records: Records
+    pack: Pack
+    signer: Signer | None
+    """None where nothing may be asked to be confirmed (the desk's worker has no procedures)."""
+    public_url: str
+
+
+def route_of(contact: Contact) -> Route:
+    """How to answer a contact through its own channel and thread."""
+    message_id = str(contact.native.get("message_id", ""))
+    references = contact.native.get("references", ())
+    known = tuple(str(r) for r in references) if isinstance(references, list | tuple) else ()
+    return Route(
+        channel=contact.channel,
+        account=contact.account,
+        address=contact.sender,
+        conversation=contact.conversation,
+        in_reply_to=message_id,
+        references=(*known, message_id) if message_id else known,
+        subject=contact.subject,
+        contact=contact.id,
+        at=contact.received_at,
+    )
+
+
+class Turn:
+    """Collects what this contact leads to. Procedures read `facts`, `step`, `answer`, `choice`, `customer` and say."""
+
+    def __init__(self, *, house: House, item: WorkItem, state: CaseState, now: datetime, department: str) -> None:
+        self.house = house
+        self.item = item
+        self.now = now
+        self.department = department
+        self.draft = Draft(state, now)
+        self.contact = item.contact
+        self.understanding = item.understanding
+        self.step = ""
+        self.choice = ""
+        self.answer = item.understanding.answer
+        self.facts: dict[str, str] = {}
+        self.customer: Customer | None = None
+        self.writer = writer_key(self.contact)
+        self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else state.route()
+        self._finished: list[Draft] = []
+        self._parts: list[str] = []
+        self._kind = "answer"
+        self._listen = False
+        self._handover = False
+        self._tone_said = False
+
+    # What is known
+
+    @property
+    def state(self) -> CaseState:
+        """The case as decided so far."""
+        return self.draft.state
+
+    @property
+    def tenant(self) -> str:
+        """Whose customer this is."""
+        return self.state.tenant
+
+    @property
+    def pack(self) -> Pack:
+        """The company pack."""
+        return self.house.pack
+
+    @property
+    def records(self) -> Records:
+        """The systems of record."""
+        return self.house.records
+
+    @property
+    def channel(self) -> str:
+        """The channel the reply goes through."""
+        return self.route.channel if self.route is not None else self.contact.channel
+
+    @property
+    def live(self) -> bool:
+        """Somebody waits for the answer this moment."""
+        return self.channel in LIVE_CHANNELS
+
+    @property
+    def spoken(self) -> bool:
+        """The answer is heard, not read."""
+        return self.channel == "phone"
+
+    @property
+    def language(self) -> str:
+        """The language of the answer."""
+        return self.pack.language(self.understanding.language or self.state.language)
+
+    @property
+    def country(self) -> str:
+        """Whose law and holidays count: the customer's, else the one of the language."""
+        if self.customer is not None:
+            return self.customer.country
+        return {"nb": "NO", "en": "GB"}.get(self.language, self.pack.file.home_country)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the writer of this contact proved to be a customer, in this case and from this very address."""
+        return self.state.proof == "confirmed" and self.writer in self.state.proven
+
+    # What is said
+
+    def phrase(self, key: str, **values: object) -> str:
+        """A sentence of the pack; on the phone its spoken form when there is one."""
+        if self.spoken and self.pack.has_phrase(self.language, f"{key}.spoken"):
+            key = f"{key}.spoken"
+        return self.pack.phrase(self.language, key, company=self.pack.company(self.language), **values)
+
+    def say(self, key: str, **values: object) -> None:
+        """Put a sentence on the reply."""
+        self._parts.append(self.phrase(key, **values))
+
+    def say_text(self, text: str) -> None:
+        """Put a text that is no phrase on the reply (a step of an article)."""
+        self._parts.append(text)
+
+    def money(self, amount: int, currency: str) -> str:
+        """An amount, written or spoken."""
+        return (speak_money if self.spoken else format_money)(amount, currency, self.language)
+
+    def date(self, moment: datetime) -> str:
+        """A day, written or spoken."""
+        return (speak_date if self.spoken else format_date)(moment, self.language)
+
+    @property
+    def silent(self) -> bool:
+        """Nothing was said yet."""
+        return not self._parts
+
+    def expect(self, kind: str, *, listen: bool = True) -> None:
+        """The reply is of this kind; `listen`: a live channel waits for the answer."""
+        self._kind, self._listen = kind, listen
+
+    # What is done
+
+    def act(
+        self, action: str, reference: str, writes: Any, *, amount: int = 0, currency: str = "", rules: tuple[str, ...] = ()
+    ) -> None:
+        """Do something for the customer, with the rows that permitted it, in the case's own transaction."""
+        self.draft.writes.extend(writes)
+        self.draft.tell(
+            model.Acted(
+                at=self.now, action=action, reference=reference, amount=amount, currency=currency, rules=rules
+            )
+        )
+
+    def ask(self, kind: str, about: tuple[str, ...] = ()) -> None:
+        """Wait for the customer's answer to what was said."""
+        self.draft.tell(
+            model.QuestionAsked(at=self.now, question=model.Question(kind=kind, about=about, asked_at=self.now))
+        )
+        self.expect("question")
+
+    def settle(self, answer: str = "") -> None:
+        """The pending question is answered."""
+        pending = self.state.pending
+        if pending is not None:
+            self.draft.tell(model.QuestionSettled(at=self.now, question=pending.kind, answer=answer))
+
+    def ask_anything_else(self) -> None:
+        """Every solution ends with it, and with the notice after which the case closes by itself."""
+        key = "anything-else.ask" if self.live else "anything-else.notice"
+        days = self.pack.policy.service.closing_notice_days
+        until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
+        self.say(key, **({} if self.live else {"date": self.date(until)}))
+        self.draft.tell(model.AnythingElseAsked(at=self.now, channel=self.channel))
+        self.expect("answer")
+        self._timer("closing-notice", until, self.now.isoformat())
+
+    def promise(self, what: str, until: datetime, *, id: str = "") -> None:
+        """Promise something by a moment; the desk is reminded when it is due."""
+        promise = Promise(
+            id=id or derive_id("e", self.state.id, self.contact.id, what), what=what, by=model.MACHINE, until=until
+        )
+        self.draft.tell(model.PromiseMade(at=self.now, promise=promise))
+        self._timer("promise", until, promise.id)
+
+    def hand_over(self, reason: str, *, what: str = "answer", until: datetime | None = None, quiet: bool = False) -> None:
+        """People take it from here: promise by when, and say so unless `quiet` or said before."""
+        already = self.state.with_person
+        until = until or self.person_by()
+        self.draft.do(rules.HandOver(reason=reason, until=until, what=what))
+        promise = next((p for p in self.state.open_promises() if p.id == rules.PERSON_PROMISE), None)
+        if promise is not None and promise.until == until:
+            self._timer("promise", until, promise.id)
+        if quiet:
+            return
+        if self.live:
+            self.say("handover.live")
+            self.expect("hold", listen=False)
+            self._handover = True
+            return
+        if already and self.state.acknowledged and self.silent:
+            return
+        self.say("handover.deferred", date=self.date(until), number=self.state.number)
+        self.expect("acknowledgement", listen=False)
+
+    def person_by(self) -> datetime:
+        """By when a person answers: minutes where somebody waits, else hours that end on a working day."""
+        service = self.pack.policy.service
+        if self.live:
+            return self.now + timedelta(minutes=service.person_minutes_live)
+        until = self.now + timedelta(hours=service.person_hours_deferred)
+        return until if is_working_day(until.date(), self.country) else add_working_days(until, 1, self.country)
+
+    def _timer(self, kind: str, due: datetime, detail: str) -> None:
+        state = self.state
+        self.draft.timers.append(
+            SetTimer(
+                id=derive_id("t", state.tenant, state.id, kind, detail if kind == "promise" else ""),
+                due=due,
+                topic=CASE_TIMER,
+                key=state.id,
+                kind="timer",
+                value=encode(CaseTimer(tenant=state.tenant, case=state.id, kind=kind, detail=detail)),
+                tenant=state.tenant,
+            )
+        )
+
+    def move_to(self, draft: Draft) -> None:
+        """Go on in another case (the one this contact turned out to belong to); this one is finished."""
+        self._finished.append(self.draft)
+        self.draft = draft
+
+    # The reply
+
+    def finish(self) -> Outcome:
+        """The outcome of the turn, with its one reply to the writer if anything was said."""
+        if self._parts and self.route is not None:
+            self.draft.reply(self._compose(self.route))
+        outcome = self.draft.outcome()
+        for other in self._finished:
+            before = other.outcome()
+            outcome = Outcome(
+                writes=(*before.writes, *outcome.writes),
+                emit=(*before.emit, *outcome.emit),
+                replies=(*before.replies, *outcome.replies),
+                timers=(*before.timers, *outcome.timers),
+            )
+        return outcome
+
+    def _compose(self, route: Route) -> Reply:
+        state = self.state
+        return Reply(
+            id=reply_id(state, self.contact.id, route.channel, route.address.address),
+            tenant=state.tenant,
+            case=state.id,
+            channel=route.channel,
+            account=route.account,
+            to=route.address,
+            text=self._text(route.address.name),
+            language=self.language,
+            kind=self._kind,
+            person=state.person,
+            conversation=route.conversation,
+            in_reply_to=route.in_reply_to,
+            references=route.references,
+            subject=self._subject(route.subject),
+            case_number=state.number,
+            listen=self.live and self._listen,
+            handover=self._handover,
+        )
+
+    def _text(self, name: str) -> str:
+        parts = list(self._parts)
+        angry = self.understanding.tone in ("angry", "upset") and self._kind != "goodbye"
+        if angry and self.contact.channel != "link":
+            parts.insert(0, self.phrase(f"tone.{self.understanding.tone}"))
+        if not self.state.disclosed and not self.spoken:
+            # On the phone the greeting has said it before the caller said a word.
+            parts.insert(0, self.phrase("disclosure.live" if self.live else "disclosure.deferred"))
+        if self.live:
+            return (" " if self.spoken else "\n").join(parts)
+        greeting = self.phrase("letter.greeting.named", name=name) if name else self.phrase("letter.greeting.plain")
+        return "\n\n".join((greeting, *parts, self.phrase("letter.footer", number=self.state.number)))
+
+    def _subject(self, subject: str) -> str:
+        if self.live:
+            return ""
+        if not subject:
+            return self.phrase("letter.subject", number=self.state.number)
+        return subject if subject[:3].casefold() in ("re:", "aw:", "sv:") else f"Re: {subject}"
+
+
+def writer_key(contact: Contact) -> str:
+    """Who writes, as far as the channel can tell. A caller's number is anybody's: it counts for one call only."""
+    key = identity_key(contact.sender)
+    return f"{key}#{contact.conversation}" if contact.sender.kind == "phone" else key
+
+
+def party_of(key: str, name: str = "") -> Party:
+    """The party of a writer key."""
+    kind, _, address = key.partition(":")
+    return Party(kind=kind, address=address, name=name)

@@ -1,0 +1,109 @@
+"""A department: consumes its two lanes, runs its procedures, hands over to people what is theirs."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from bus.adapter.tokens import Signer
+from bus.clock import Clock
+from bus.delivery.outcome import NOTHING, Outcome
+from bus.errors import TransientError
+from bus.log.port import Record, StoredRecord
+from bus.log.topics import DEPARTMENTS, lane_of, work_topic
+from bus.message import decode, derive_id, encode, envelope
+from bus.store.port import Store
+from workers.case.changes import load_case, load_cases
+from workers.case.model import CaseState
+from workers.case.work import WorkItem
+from workers.dialogue.conversation import Conversation, record_contact
+from workers.dialogue.steps import Procedure
+from workers.dialogue.turn import House, Turn
+from workers.packs import Pack
+from workers.records import Records, SqlRecords
+
+__all__ = ["DepartmentWorker"]
+
+log = structlog.get_logger()
+
+
+class DepartmentWorker:
+    """Base of every department. A subclass names its `group` and its procedures; nothing else differs."""
+
+    group = "desk"
+    procedures: Sequence[Procedure] = ()
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        pack: Pack,
+        signer: Signer | None = None,
+        public_url: str = "",
+        records: Records | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._house = House(
+            store=store, records=records or SqlRecords(store), pack=pack, signer=signer, public_url=public_url
+        )
+        self._conversation = Conversation(self.group, {procedure.name: procedure for procedure in self.procedures})
+        self._cache: dict[tuple[str, str], CaseState] = {}
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """Both lanes of the department."""
+        return (work_topic(self.group, "live"), work_topic(self.group, "deferred"))
+
+    async def prepare(self, batch: Sequence[StoredRecord]) -> None:
+        """Read the cases of a batch at once."""
+        self._cache.update(await load_cases(self._store, [record.key for record in batch]))
+
+    async def handle(self, record: StoredRecord) -> Outcome:
+        """Everything that shall happen because of one contact."""
+        item = decode(record.value, WorkItem)
+        tenant = item.contact.tenant
+        # Taken out, not looked up: when a guard fails, the second decision reads afresh.
+        state = self._cache.pop((tenant, item.case), None) or await load_case(self._store, tenant, item.case)
+        if state is None:
+            raise TransientError("the case of this contact is not there yet")
+        owner = self._owner(item, state)
+        if owner != self.group:
+            return self._forward(item, owner)
+        turn = Turn(house=self._house, item=item, state=state, now=self._clock.now(), department=self.group)
+        if not record_contact(turn):
+            return NOTHING
+        await self._conversation.take(turn)
+        return turn.finish()
+
+    def _owner(self, item: WorkItem, state: CaseState) -> str:
+        """A procedure that runs elsewhere goes on there; anything else stays where triage sent it."""
+        running = state.procedure
+        busy = running is not None and running.name not in self._conversation.procedures and not state.with_person
+        if busy and state.department in DEPARTMENTS and not _starts_anew(item, state):
+            return state.department
+        return self.group
+
+    def _forward(self, item: WorkItem, department: str) -> Outcome:
+        contact = item.contact
+        record_id = derive_id("e", contact.tenant, contact.id, department)
+        headers = envelope(
+            record_id=record_id, kind="work", source=f"workers/{self.group}", tenant=contact.tenant,
+            at=self._clock.now(), subject=item.case,
+        )  # fmt: skip
+        topic = work_topic(department, lane_of(contact.channel))
+        return Outcome(
+            emit=(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers),)
+        )
+
+
+def _starts_anew(item: WorkItem, state: CaseState) -> bool:
+    """A sure new request that is no answer to what was asked."""
+    understood = item.understanding
+    pending = state.pending
+    return (
+        understood.decision == "accept"
+        and not understood.answer
+        and (pending is None or pending.kind == "anything-else")
+        and not understood.intent.startswith("talk.")
+    )
