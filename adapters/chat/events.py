@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, exists, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, exists, func, insert, select, update
 
 from adapters.chat.schema import UNSEEN, chat_event
 from bus.clock import from_micros, to_micros
@@ -42,7 +42,7 @@ INSERT = insert(chat_event).from_select(
         bindparam("speaker", type_=Text()),
         bindparam("data", type_=Text()),
         bindparam("at", type_=BigInteger()),
-        literal(UNSEEN, Integer(), literal_execute=True),
+        bindparam("seen", type_=Integer()),
     ).where(~exists().where(and_(_event.tenant == bindparam("tenant"), _event.id == bindparam("id")))),
 )
 
@@ -74,8 +74,6 @@ BY_ID = select(chat_event).where(_event.tenant == bindparam("tenant"), _event.id
 HEAD = select(func.coalesce(func.max(_event.seq), 0).label("head")).where(
     _event.tenant == bindparam("tenant"), _event.session == bindparam("session")
 )
-
-HEADS = select(_event.session, func.max(_event.seq).label("head")).group_by(_event.session)
 
 NOT_SEEN = (
     select(chat_event)
@@ -126,6 +124,12 @@ class Events:
     def __init__(self, store: Store, tenant: str) -> None:
         self._store = store
         self._tenant = tenant
+        # Made once, with the tenant in it: many conversations are looked up by their keys alone.
+        self._heads = (
+            select(_event.session, func.max(_event.seq).label("head"))
+            .where(_event.tenant == tenant)
+            .group_by(_event.session)
+        )
 
     async def append(
         self, session: str, *, event_id: str, kind: str, speaker: str, data: Mapping[str, Any], at: datetime
@@ -144,6 +148,7 @@ class Events:
                 "speaker": speaker,
                 "data": encode(data).decode(),
                 "at": to_micros(at),
+                "seen": UNSEEN,
             },
             expect=1,
         )
@@ -166,7 +171,7 @@ class Events:
 
     async def heads(self, sessions: Sequence[str]) -> Mapping[str, int]:
         """The newest place of each of many conversations."""
-        rows = await self._store.by_keys(HEADS, _event.session, sessions)
+        rows = await self._store.by_keys(self._heads, _event.session, sessions)
         return {row["session"]: int(row["head"]) for row in rows}
 
     async def not_seen(self, session: str, upto: int, rank: int) -> Sequence[StoredEvent]:

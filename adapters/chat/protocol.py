@@ -113,9 +113,10 @@ ClientFrame = Hello | Send | Ack | Read | Typing | Pong | Bye
 
 
 class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
-    """The socket is open. `resumed`: what follows continues after the given cursor."""
+    """The socket is open. `resumed`: what follows continues after the given cursor. Events up to `head` are not news."""
 
     session: str
+    head: str
     resumed: bool
     server_time: str
     max_text: int
