@@ -36,6 +36,7 @@ __all__ = [
     "ProcedureEnded",
     "ProcedureMoved",
     "Promise",
+    "PromiseDue",
     "PromiseKept",
     "PromiseMade",
     "ProofAsked",
@@ -331,6 +332,13 @@ class PromiseKept(CaseEventBase, frozen=True, kw_only=True, tag="promise-kept"):
     id: str
 
 
+class PromiseDue(CaseEventBase, frozen=True, kw_only=True, tag="promise-due"):
+    """The time of an open promise has come."""
+
+    id: str
+    what: str
+
+
 class HandedOver(CaseEventBase, frozen=True, kw_only=True, tag="handed-over"):
     """People take it from here."""
 
@@ -403,6 +411,7 @@ CaseEvent = (
     | ProofGiven
     | PromiseMade
     | PromiseKept
+    | PromiseDue
     | HandedOver
     | Returned
     | Warned

@@ -1,0 +1,151 @@
+"""What people do with a case at the desk. Each gives an `Outcome` for `store.apply`, or raises `Refused`.
+
+`seen` is the version that the person had before the eyes: when the customer has written since, the reply is refused
+with `changed`, and nothing is sent.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from bus.clock import Clock
+from bus.delivery.outcome import Outcome, SetTimer
+from bus.log.port import StoredRecord
+from bus.log.topics import CASE_TIMER
+from bus.message import Reply, derive_id, derive_number, encode
+from workers.case import model
+from workers.case.changes import Draft, reply_id
+from workers.case.model import CaseState
+from workers.case.rules import PERSON_PROMISE, Close, HandOver, Open, Refused
+from workers.case.work import CaseTimer
+
+__all__ = ["answer_anything_else", "assign", "close", "desk_case", "give_back", "keep", "note", "promise", "reply"]
+
+
+def reply(
+    state: CaseState, *, text: str, actor: str, now: datetime, seen: int | None = None, channel: str = "",
+    anything_else: bool = False,
+) -> Outcome:  # fmt: skip
+    """Answer the customer through the channel last heard from (or `channel`).
+
+    `anything_else`: the text asks whether there is anything else, which the closing rule wants to know. Raises Refused
+    with `text`, `channel` (never heard there) or `changed`.
+    """
+    if not text.strip():
+        raise Refused(("text",))
+    if seen is not None and seen != state.version:
+        raise Refused(("changed",))
+    route = state.routes.get(channel or state.channel)
+    if route is None:
+        raise Refused(("channel",))
+    draft = Draft(state, now)
+    subject = route.subject if route.subject[:3].casefold() in ("re:", "aw:", "sv:") else f"Re: {route.subject}"
+    draft.reply(
+        Reply(
+            id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
+            tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
+            text=text, language=state.language, kind="answer", automatic=False, person=state.person,
+            conversation=route.conversation, in_reply_to=route.in_reply_to, references=route.references,
+            subject=subject if route.subject else "", case_number=state.number, listen=True,
+        ),
+        actor=actor,
+    )  # fmt: skip
+    if not state.with_person:
+        # Whoever answers by hand goes on by hand: software does not talk into it.
+        draft.tell(model.HandedOver(at=now, actor=actor, reason="answered by hand"))
+        draft.tell(model.Assigned(at=now, actor=actor, to=actor))
+    if anything_else:
+        draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
+    return draft.outcome()
+
+
+def close(state: CaseState, *, outcome: str, actor: str, now: datetime) -> Outcome:
+    """End the case. Raises Refused with everything that is missing (`workers.case.closing.REASONS`)."""
+    draft = Draft(state, now)
+    draft.do(Close(outcome=outcome, actor=actor))
+    return draft.outcome()
+
+
+def answer_anything_else(state: CaseState, *, answer: str, actor: str, now: datetime) -> Outcome:
+    """What the customer said to "anything else?" where a person heard it: `no` or `yes`."""
+    draft = Draft(state, now)
+    if state.anything_else_asked is None:
+        draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=state.channel))
+    draft.tell(model.AnythingElseAnswered(at=now, actor=actor, answer=answer))
+    return draft.outcome()
+
+
+def assign(state: CaseState, *, to: str, actor: str, now: datetime) -> Outcome:
+    """Give the case to a person; to nobody with an empty `to`."""
+    draft = Draft(state, now)
+    draft.tell(model.Assigned(at=now, actor=actor, to=to))
+    return draft.outcome()
+
+
+def note(state: CaseState, *, text: str, actor: str, now: datetime) -> Outcome:
+    """Write something down for people. Raises Refused with `text`."""
+    if not text.strip():
+        raise Refused(("text",))
+    draft = Draft(state, now)
+    draft.tell(model.Noted(at=now, actor=actor, text=text))
+    return draft.outcome()
+
+
+def promise(state: CaseState, *, what: str, until: datetime, actor: str, now: datetime) -> Outcome:
+    """Promise the customer something; a timer reminds the desk."""
+    promise_id = derive_id("e", state.tenant, state.id, str(state.version), what)
+    draft = Draft(state, now)
+    made = model.Promise(id=promise_id, what=what, by=actor, until=until)
+    draft.tell(model.PromiseMade(at=now, actor=actor, promise=made))
+    timer_value = encode(CaseTimer(tenant=state.tenant, case=state.id, kind="promise", detail=promise_id))
+    draft.timers.append(
+        SetTimer(
+            id=derive_id("t", state.tenant, state.id, "promise", promise_id), due=until, topic=CASE_TIMER,
+            key=state.id, kind="timer", value=timer_value, tenant=state.tenant,
+        )
+    )  # fmt: skip
+    return draft.outcome()
+
+
+def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Outcome:
+    """A promise was kept. Raises Refused with `promise` when it is not open."""
+    if all(p.id != promise_id for p in state.open_promises()):
+        raise Refused(("promise",))
+    draft = Draft(state, now)
+    draft.tell(model.PromiseKept(at=now, actor=actor, id=promise_id))
+    return draft.outcome()
+
+
+def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
+    """Let software answer this case again. Raises Refused with `promise` while a person's answer is promised."""
+    if any(p.id == PERSON_PROMISE for p in state.open_promises()):
+        raise Refused(("promise",))
+    draft = Draft(state, now)
+    draft.tell(model.Returned(at=now, actor=actor))
+    return draft.outcome()
+
+
+DEAD_LETTER_HOURS = 4
+"""A dead letter is an unanswered customer who does not know it: half a working day."""
+
+
+def desk_case(clock: Clock) -> Callable[[StoredRecord, str], Outcome]:
+    """What the runner needs for a record that could not be handled: a case of its own, in people's hands."""
+
+    def build(record: StoredRecord, reason: str) -> Outcome:
+        now = clock.now()
+        tenant = record.headers.get("tenant", "")
+        case_id = derive_id("k", tenant, "dead letter", record.topic, str(record.partition), str(record.offset))
+        draft = Draft(None, now)
+        draft.do(
+            Open(
+                id=case_id, tenant=tenant, number=derive_number(tenant, case_id), person="", channel="",
+                link="dead-letter", claims="",
+            )
+        )  # fmt: skip
+        draft.tell(model.Noted(at=now, text=f"{record.topic} {record.id}: {reason}"))
+        until = now + timedelta(hours=DEAD_LETTER_HOURS)
+        draft.do(HandOver(reason="dead letter", until=until))
+        return draft.outcome()
+
+    return build
+

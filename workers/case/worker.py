@@ -1,0 +1,139 @@
+"""The case's own worker: what became of replies, and what time brings about."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from bus.clock import Clock
+from bus.delivery.outcome import NOTHING, Outcome
+from bus.log.port import StoredRecord
+from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
+from bus.message import Reply, Status, decode
+from bus.store.port import Store
+from workers.case import model
+from workers.case.changes import Draft, load_case, load_cases, reply_id
+from workers.case.model import CaseState
+from workers.case.rules import Close, HandOver, Refused, Track
+from workers.case.work import CaseTimer
+from workers.packs import Pack
+
+__all__ = ["CaseWorker"]
+
+_SAYS_GOODBYE = frozenset({"email"})
+"""Channels on which the end of the notice is told: it costs nothing there and one reads it when one likes."""
+
+
+class CaseWorker:
+    """Group `case`."""
+
+    group = "case"
+    topics: Sequence[str] = (REPLY_STATUS, CASE_TIMER)
+
+    def __init__(self, *, store: Store, clock: Clock, pack: Pack) -> None:
+        self._store = store
+        self._clock = clock
+        self._pack = pack
+        self._cache: dict[tuple[str, str], CaseState] = {}
+
+    async def prepare(self, batch: Sequence[StoredRecord]) -> None:
+        """Read the cases of a batch at once."""
+        self._cache.update(await load_cases(self._store, [record.key for record in batch]))
+
+    async def handle(self, record: StoredRecord) -> Outcome:
+        """One status of a reply, or one timer."""
+        if record.topic == REPLY_STATUS:
+            status = decode(record.value, Status)
+            draft = await self._draft(status.tenant, status.case)
+            if draft is not None:
+                _track(draft, status)
+                _close_if_complete(draft)
+        else:
+            timer = decode(record.value, CaseTimer)
+            draft = await self._draft(timer.tenant, timer.case)
+            if draft is not None:
+                self._timer(draft, timer)
+        return NOTHING if draft is None or not draft.events else draft.outcome()
+
+    async def _draft(self, tenant: str, case_id: str) -> Draft | None:
+        state = self._cache.pop((tenant, case_id), None) or await load_case(self._store, tenant, case_id)
+        # A reply without a case (a campaign's letter nobody answered) has no timeline to keep.
+        return None if state is None else Draft(state, self._clock.now())
+
+    def _timer(self, draft: Draft, timer: CaseTimer) -> None:
+        if timer.kind == "closing-notice":
+            self._notice_ran_out(draft, timer.detail)
+        elif timer.kind in ("promise", "reminder"):
+            _promise_is_due(draft, timer.detail)
+
+    def _notice_ran_out(self, draft: Draft, asked_at: str) -> None:
+        state = draft.state
+        asked = state.anything_else_asked
+        # Asked anew since, answered, or in people's hands: this notice means nothing any more.
+        if asked is None or asked.isoformat() != asked_at or state.anything_else_answered is not None:
+            return
+        if state.with_person or state.status == model.CLOSED:
+            return
+        draft.tell(model.AnythingElseAnswered(at=draft.now, answer="notice"))
+        if not _close_if_complete(draft):
+            # Something is still open (an answer that never arrived): then it is a person's, not a forgotten case.
+            draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
+            return
+        route = state.route()
+        if route is None or route.channel in LIVE_CHANNELS or route.channel not in _SAYS_GOODBYE:
+            return
+        language = self._pack.language(state.language)
+        company = self._pack.company(language)
+        greeting = "letter.greeting.named" if route.address.name else "letter.greeting.plain"
+        text = "\n\n".join(
+            (
+                self._pack.phrase(language, greeting, company=company, name=route.address.name),
+                self._pack.phrase(language, "closing.notice", company=company, number=state.number),
+                self._pack.phrase(language, "letter.footer", company=company, number=state.number),
+            )
+        )
+        subject = route.subject if route.subject.startswith("Re: ") else f"Re: {route.subject}"
+        draft.reply(
+            Reply(
+                id=reply_id(state, f"closing {asked_at}", route.channel, route.address.address),
+                tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
+                text=text, language=language, kind="goodbye", person=state.person, conversation=route.conversation,
+                in_reply_to=route.in_reply_to, references=route.references, subject=subject,
+                case_number=state.number,
+            )
+        )  # fmt: skip
+
+
+_SOON = timedelta(hours=4)
+"""Half a working day, as for an answer that could not be delivered."""
+
+
+def _track(draft: Draft, status: Status) -> None:
+    draft.do(
+        Track(
+            progress=model.ReplyProgress(
+                at=draft.now, actor=status.channel, reply=status.reply, channel=status.channel, state=status.state,
+                permanent=status.permanent, reason=status.reason,
+            )
+        )
+    )  # fmt: skip
+
+
+def _close_if_complete(draft: Draft) -> bool:
+    """Close a case whose customer has said that this was all, once nothing is missing any more."""
+    state = draft.state
+    if state.status != model.CLOSING or state.anything_else_answered is None:
+        return False
+    try:
+        draft.do(Close())
+    except Refused:
+        return False
+    return True
+
+
+def _promise_is_due(draft: Draft, promise_id: str) -> None:
+    """A promise is due and open: it goes to the top of the desk's queue, whoever made it."""
+    promise = next((p for p in draft.state.open_promises() if p.id == promise_id), None)
+    if promise is None or promise.until > draft.now:
+        return
+    draft.tell(model.PromiseDue(at=draft.now, id=promise.id, what=promise.what))
+    if not draft.state.with_person:
+        draft.do(HandOver(reason="promise due", until=promise.until, what=promise.what))

@@ -1,0 +1,1 @@
+"""Intake: who is it, and which case does it belong to."""

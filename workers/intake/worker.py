@@ -1,0 +1,171 @@
+"""The intake worker: person by identity, case by token, thread or number, and the case opened if it is new."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from bus.clock import Clock, to_micros
+from bus.delivery.outcome import NOTHING, Outcome, Write
+from bus.log.port import Record, StoredRecord
+from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED
+from bus.message import Contact, decode, derive_id, derive_number, encode, envelope
+from bus.store.port import Row, Store
+from bus.store.sql import insert_ignore, upsert
+from workers.case.changes import Draft, load_case
+from workers.case.model import CaseState
+from workers.case.people import address_of, identity_key, identity_write, person_id, person_write
+from workers.case.rules import Open
+from workers.case.schema import cases, contact_case, identity, thread
+from workers.case.work import Identified
+from workers.intake.find import Known, choose_case, number_in
+
+__all__ = ["IntakeWorker"]
+
+_identities = select(identity)
+_threads = select(thread)
+_numbers = select(cases.c.tenant, cases.c.number, cases.c.snapshot)
+_contacts = select(contact_case)
+_identity = _identities.where(
+    identity.c.tenant == bindparam("tenant"),
+    identity.c.kind == bindparam("kind"),
+    identity.c.address == bindparam("address"),
+)
+_thread = _threads.where(
+    thread.c.tenant == bindparam("tenant"),
+    thread.c.channel == bindparam("channel"),
+    thread.c.conversation == bindparam("conversation"),
+)
+_number = _numbers.where(cases.c.tenant == bindparam("tenant"), cases.c.number == bindparam("number"))
+_contact = _contacts.where(contact_case.c.tenant == bindparam("tenant"), contact_case.c.contact == bindparam("contact"))
+_add_contact = insert_ignore(contact_case, ["tenant", "contact"])
+_put_thread = upsert(thread, ["tenant", "channel", "conversation"], ["updated"])
+
+NUMBER_ATTEMPTS = 8
+"""12 digits give one number to two of a million cases now and then: then the next one is taken."""
+
+
+class IntakeWorker:
+    """Group `intake`."""
+
+    group = "intake"
+    topics: Sequence[str] = (CONTACT_RECEIVED,)
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._seen: dict[tuple[str, ...], Row | None] = {}
+
+    async def prepare(self, batch: Sequence[StoredRecord]) -> None:
+        """Look the identities and threads of a batch up at once."""
+        contacts = [decode(record.value, Contact) for record in batch]
+        found: dict[tuple[str, ...], Row | None] = {}
+        for contact in contacts:
+            found[_identity_place(contact)] = None
+            if contact.conversation:
+                found[_thread_place(contact)] = None
+        addresses = sorted({address_of(contact.sender) for contact in contacts})
+        for row in await self._store.by_keys(_identities, identity.c.address, addresses):
+            found[("identity", row["tenant"], row["kind"], row["address"])] = row
+        conversations = sorted({contact.conversation for contact in contacts if contact.conversation})
+        for row in await self._store.by_keys(_threads, thread.c.conversation, conversations):
+            found[("thread", row["tenant"], row["channel"], row["conversation"])] = row
+        self._seen.update(found)
+
+    async def handle(self, record: StoredRecord) -> Outcome:
+        """The contact with its person and its case."""
+        contact = decode(record.value, Contact)
+        tenant, now = contact.tenant, self._clock.now()
+        if await self._store.one(_contact, {"tenant": tenant, "contact": contact.id}) is not None:
+            return NOTHING
+        who = await self._look(_identity_place(contact), _identity, ("tenant", "kind", "address"))
+        known = await self._known(contact, who)
+        link = choose_case(contact, known)
+        writes: list[Write] = []
+        if who is None and contact.sender.kind != "link":
+            at = to_micros(now)
+            language, name = contact.language, contact.sender.name
+            writes += [
+                person_write(tenant=tenant, id=known.person, name=name, language=language, customer="", at=at),
+                identity_write(tenant=tenant, party=contact.sender, person=known.person, at=at),
+            ]
+        outcome = Outcome()
+        case_id = link.case
+        if not case_id:
+            case_id = derive_id("k", tenant, contact.id)
+            draft = Draft(None, now)
+            draft.do(
+                Open(
+                    id=case_id, tenant=tenant, number=await self._free_number(tenant, case_id), person=known.person,
+                    channel=contact.channel, language=contact.language, link=link.link, claims=link.claims,
+                )
+            )  # fmt: skip
+            outcome = draft.outcome()
+        writes += _index(contact, case_id, now_micros=to_micros(now))
+        identified = Identified(
+            contact=contact, case=case_id, person=known.person, link=link.link, claims=link.claims
+        )
+        headers = envelope(
+            record_id=contact.id, kind="identified", source="workers/intake", tenant=tenant, at=now, subject=case_id,
+            deadline=contact.deadline,
+        )  # fmt: skip
+        found = Record(
+            topic=CONTACT_IDENTIFIED, key=case_id, value=encode(identified), id=contact.id, headers=headers
+        )
+        return Outcome(writes=(*outcome.writes, *writes), emit=(*outcome.emit, found))
+
+    async def _known(self, contact: Contact, who: Row | None) -> Known:
+        tenant = contact.tenant
+        by_token = await load_case(self._store, tenant, contact.case_token) if contact.case_token else None
+        by_thread, begun_by = None, ""
+        if by_token is None and contact.conversation:
+            row = await self._look(_thread_place(contact), _thread, ("tenant", "channel", "conversation"))
+            if row is not None:
+                by_thread, begun_by = await load_case(self._store, tenant, row["case_id"]), row["sender"]
+        by_number = None
+        number = number_in(contact) if by_token is None and by_thread is None else ""
+        if number:
+            row = await self._store.one(_number, {"tenant": tenant, "number": number})
+            by_number = decode(row["snapshot"].encode(), CaseState) if row is not None else None
+        person = who["person"] if who is not None else person_id(tenant, contact.sender)
+        if contact.sender.kind == "link" and by_token is not None:
+            person = by_token.person
+        return Known(
+            person=person,
+            identity_proven=who is not None and bool(who["proven"]),
+            by_token=by_token,
+            by_thread=by_thread,
+            thread_sender=begun_by,
+            by_number=by_number,
+        )
+
+    async def _look(self, place: tuple[str, ...], statement: Any, names: tuple[str, ...]) -> Row | None:
+        # Taken out of the cache: when a guard fails, the second decision reads afresh.
+        if place in self._seen:
+            return self._seen.pop(place)
+        return await self._store.one(statement, dict(zip(names, place[1:], strict=True)))
+
+    async def _free_number(self, tenant: str, case_id: str) -> str:
+        for attempt in range(NUMBER_ATTEMPTS):
+            number = derive_number(tenant, case_id, str(attempt))
+            if await self._store.one(_number, {"tenant": tenant, "number": number}) is None:
+                return number
+        return derive_number(tenant, case_id, str(NUMBER_ATTEMPTS))
+
+
+def _identity_place(contact: Contact) -> tuple[str, ...]:
+    return ("identity", contact.tenant, contact.sender.kind, address_of(contact.sender))
+
+
+def _thread_place(contact: Contact) -> tuple[str, ...]:
+    return ("thread", contact.tenant, contact.channel, contact.conversation)
+
+
+def _index(contact: Contact, case_id: str, *, now_micros: int) -> list[Write]:
+    own: Mapping[str, object] = {"tenant": contact.tenant, "channel": contact.channel, "case_id": case_id}
+    writes = [Write(statement=_add_contact, params={**own, "contact": contact.id, "at": now_micros}, expect=1)]
+    if contact.conversation and contact.channel != "link":
+        sender = identity_key(contact.sender)
+        row = {**own, "conversation": contact.conversation, "sender": sender, "updated": now_micros}
+        writes.append(Write(statement=_put_thread, params=row))
+    return writes
