@@ -60,6 +60,7 @@ def _case(row: Row) -> dict[str, Any]:
         "proof": state.get("proof", "none"),
         "link": state.get("link", ""),
         "claims": state.get("claims", ""),
+        "pending": (state.get("pending") or {}).get("kind", ""),
         "subject": row["subject"],
         "promises": state.get("promises", []),
         "contacts": state.get("contacts", []),
