@@ -40,7 +40,9 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[demo]`: the customers' mailbox that plays the relay."""
+    """Section `[demo]`: the customers' mailbox that plays the relay, and whether the four customers get in touch."""
+
+    play: bool = True
 
     mailbox_host: str = "127.0.0.1"
     mailbox_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0

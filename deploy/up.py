@@ -97,7 +97,7 @@ async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool,
     ready = _ready(core, channels, build_up.base_url, demo is not None)
     click.echo(msgspec.json.encode(ready).decode() if as_json else _welcome(ready))
     play: asyncio.Task[None] | None = None
-    if demo is not None:
+    if demo is not None and demo.wanted:
         play = asyncio.create_task(demo.play(core, ready, quiet=as_json))
     await stop.wait()
     if play is not None:

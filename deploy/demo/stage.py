@@ -35,8 +35,10 @@ _WAITS_FOR = {
 class Stage:
     """The customers' mailbox and the demo data; the relay of the product while the demo runs."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Mailbox, wanted: bool) -> None:
         self.mailbox = mailbox
+        self.wanted = wanted
+        """Whether the four customers shall get in touch."""
 
     @classmethod
     async def open(cls, layers: Layered) -> "Stage":
@@ -47,7 +49,7 @@ class Stage:
         host, port = mailbox.address
         if "relay_host" not in layers.names("adapters.email"):
             layers.overlay({"adapters": {"email": {"relay_host": host, "relay_port": port}}}, "demo")
-        return cls(mailbox)
+        return cls(mailbox, settings.play)
 
     async def prepare(self, core: Core) -> None:
         """Put the demo customers into the records; again and again changes nothing."""

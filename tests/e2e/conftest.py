@@ -1,0 +1,197 @@
+"""The whole product as a process of its own, reached through its doors only."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from adapters.email.mailbox import Mailbox
+from adapters.phone.simulator import simulate_call
+
+START_S = 90.0
+"""The first start trains the model, on a machine that runs other tests too."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Product:
+    """`contactbus up` in a process; a mailbox of the tests is its relay."""
+
+    def __init__(self, data: Path, mailbox: Mailbox) -> None:
+        self.data, self.mailbox = data, mailbox
+        self.http_port, self.smtp_port = free_port(), free_port()
+        self.process: subprocess.Popen[str] | None = None
+        self.ready: dict[str, Any] = {}
+        self.log = data.parent / f"{data.name}.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    async def start(self) -> None:
+        """Start (again) and wait for the ready line."""
+        host, port = self.mailbox.address
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "deploy.cli", "up", "--demo", "--json", "--data", str(self.data),
+                    "--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}",
+                    "--relay", f"{host}:{port}",
+                ],
+                stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "CONTACTBUS_DEMO__PLAY": "false", "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO"},
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), START_S)
+        assert line, f"the product did not start:\n{self.log.read_text()[-4000:]}"
+        self.ready = json.loads(line)
+        assert self.ready["ready"] is True
+
+    def kill(self) -> None:
+        """SIGKILL, and nothing else."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.process.wait, 40)
+
+    async def cli(self, *arguments: str) -> Any:
+        """A command beside the running product, as JSON."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data), "--json",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, err.decode()
+        return json.loads(out)
+
+    async def cases(self) -> list[dict[str, Any]]:
+        return await self.cli("cases", "list")
+
+    async def timeline(self, case: str) -> list[dict[str, Any]]:
+        return (await self.cli("cases", "show", case))["timeline"]
+
+    async def send(self, mail: EmailMessage | bytes, sender: str = "") -> None:
+        """A mail through the real SMTP door."""
+        await asyncio.to_thread(self._send, mail, sender)
+
+    def _send(self, mail: EmailMessage | bytes, sender: str) -> None:
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30) as server:
+            if isinstance(mail, bytes):
+                server.sendmail(sender, ["hilfe@shop.example"], mail)
+            else:
+                server.send_message(mail)
+
+    async def mails_to(self, address: str, count: int = 1, timeout: float = 40.0) -> list[Any]:
+        """The first `count` mails that an address received, in order."""
+
+        async def enough() -> list[Any] | None:
+            found = [mail for mail in self.mailbox.mails if mail.to == address]
+            return found if len(found) >= count else None
+
+        return await eventually(enough, timeout, f"{count} mails to {address}")
+
+    def drop(self, name: str, data: bytes) -> None:
+        """A finished file into the drop folder."""
+        folder = Path(self.ready["drop_folder"])
+        (folder / f".{name}.part").write_bytes(data)
+        (folder / f".{name}.part").rename(folder / name)
+
+    def letters(self) -> list[Path]:
+        return sorted(Path(self.ready["letter_tray"]).glob("*.pdf"))
+
+    async def call(self, from_: str, turns: Sequence[Any], language: str = "de") -> Any:
+        """A simulated call on the line of a language, with a virtual clock."""
+        to = next(n for n, spoken in self.ready["phone_numbers"].items() if spoken == language)
+        token = (self.data / "twilio_auth_token").read_text().strip()
+        return await simulate_call(
+            self.url, from_=from_, to=to, turns=list(turns), clock="virtual", auth_token=token, tenant="shop"
+        )
+
+
+async def eventually(probe: Callable[[], Awaitable[Any]], timeout: float, what: str) -> Any:
+    """What `probe` returns as soon as it is something; looks again often, fails with `what` after `timeout`."""
+    ends = time.monotonic() + timeout
+    while True:
+        found = await probe()
+        if found:
+            return found
+        assert time.monotonic() < ends, f"waited {timeout} s in vain for {what}"
+        await asyncio.sleep(0.1)
+
+
+def write_mail(
+    sender: str, subject: str, text: str, *, to: str = "hilfe@shop.example", answers: Any = None, message_id: str = ""
+) -> EmailMessage:
+    """A mail as a customer's program writes it; `answers` is a received mail that it replies to, quote included."""
+    mail = EmailMessage()
+    mail["From"] = sender
+    mail["To"] = to
+    mail["Subject"] = subject
+    mail["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
+    mail["Message-ID"] = message_id or f"<{time.time_ns()}@kunde.example>"
+    if answers is not None:
+        del mail["To"]
+        mail["To"] = answers.reply_to or to
+        mail["In-Reply-To"] = answers.message_id
+        mail["References"] = " ".join((*answers.references, answers.message_id))
+        quoted = "\n".join(f"> {line}" for line in answers.text.splitlines())
+        text = f"{text}\n\nAm 22.11.2026 um 10:00 schrieb Nordlicht Handel <hilfe@shop.example>:\n{quoted}\n"
+    mail.set_content(text)
+    return mail
+
+
+@pytest_asyncio.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    """The mailboxes of all customers."""
+    opened = Mailbox("127.0.0.1", 0)
+    await opened.start()
+    yield opened
+    await opened.stop()
+
+
+@pytest_asyncio.fixture
+async def product(tmp_path: Path, mailbox: Mailbox) -> AsyncIterator[Product]:
+    """A running product with the demo's customers, and nobody who has got in touch yet."""
+    running = Product(tmp_path / "data", mailbox)
+    await running.start()
+    yield running
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        await running.stop()
+    if running.process is not None and running.process.poll() is None:
+        running.kill()
+
+
+@pytest.fixture
+def tools() -> Any:
+    """The helpers above, for test modules (which cannot import a conftest)."""
+
+    class Tools:
+        eventually = staticmethod(eventually)
+        mail = staticmethod(write_mail)
+        product = Product
+
+    return Tools
