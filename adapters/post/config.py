@@ -44,6 +44,9 @@ class PostConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     company: Company = Company()
 
+    time_zone: str = "Europe/Berlin"
+    """Of the date on our letters."""
+
     languages: tuple[str, ...] = ("de", "nb", "en")
     """Languages that customers write in; each needs its recognition model installed."""
 

@@ -14,7 +14,16 @@ from adapters.post.config import Company
 from adapters.post.recognise import Line
 from adapters.post.words import CLOSING, SALUTATION, find_dates
 
-__all__ = ["Found", "Sender", "closing_index", "find_sender", "letter_date", "own_lines", "salutation_index", "subject_index"]
+__all__ = [
+    "Found",
+    "Sender",
+    "closing_index",
+    "find_sender",
+    "letter_date",
+    "own_lines",
+    "salutation_index",
+    "subject_index",
+]
 
 _POSTCODE_LINE = re.compile(
     r"(?:^|[\s,])(?:(?:D|DE|N|NO|A|AT|CH)[- ]?)?(\d{4,5}) +([A-ZÄÖÜÆØÅ][\w.ÄÖÜÆØÅäöüæøåß-]+(?: [\w.()/-]+){0,3})\s*$"
@@ -26,7 +35,9 @@ _TITLE = re.compile(r"^(herrn?|frau|familie|mr|mrs|ms|miss|dr|prof)\.?\s+", re.I
 _NAME = re.compile(r"^[^\W\d_][\w.'’-]*(?: [^\W\d_][\w.'’-]*){1,4}$")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w/.-])(?:\+|00)?\d[\d ()/-]{6,18}\d(?![\w-])")
-_REPLY_LABEL = re.compile(r"^(betreff|betr\.?|emne|vedr\.?|vedrørende|ang\.?|angående|subject|re|ref)\s*[:.]\s*", re.IGNORECASE)
+_REPLY_LABEL = re.compile(
+    r"^(betreff|betr\.?|emne|vedr\.?|vedrørende|ang\.?|angående|subject|re|ref)\s*[:.]\s*", re.IGNORECASE
+)
 _TOP_PART_MM = 140.0
 _WINDOW_MM = (40.0, 95.0)
 """Top and bottom of the zone in which windows lie, all layouts taken together."""
@@ -141,9 +152,7 @@ def find_sender(lines: list[Line], company: Company) -> Sender:
     return msgspec.structs.replace(best, name=name, address=(name, *best.address)) if name else best
 
 
-def _sender(
-    address: tuple[str, ...], how: str, members: list[Line], indexes: tuple[int, ...], place: str
-) -> Sender:
+def _sender(address: tuple[str, ...], how: str, members: list[Line], indexes: tuple[int, ...], place: str) -> Sender:
     address = tuple(part for part in address if part)[:_MOST_BLOCK_LINES]
     first = _TITLE.sub("", address[0]) if address else ""
     name = first if _NAME.match(first) and first != place else ""
@@ -223,11 +232,13 @@ def first_email(text: str) -> str:
 
 
 def first_phone(text: str) -> str:
-    """The first telephone number that is labelled as one or starts with a country code; as written, digits and + only."""
+    """The first telephone number that is labelled as one or starts with a country code; digits and + only."""
     for line in text.splitlines():
         for match in _PHONE.finditer(line):
             number = match.group()
-            labelled = re.search(r"(tel|tlf|telefon|phone|mobil|handy|mobile)\W*$", line[: match.start()], re.IGNORECASE)
+            labelled = re.search(
+                r"(tel|tlf|telefon|phone|mobil|handy|mobile)\W*$", line[: match.start()], re.IGNORECASE
+            )
             digits = re.sub(r"\D", "", number)
             if (labelled or number.startswith(("+", "00"))) and 7 <= len(digits) <= 15:
                 return "+" + digits if number.startswith("+") else digits

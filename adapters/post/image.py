@@ -38,10 +38,10 @@ def to_grey(image: Any) -> Any:
 
 def paper_resolution(image: Any) -> tuple[float, float]:
     """Dots per inch (across, down), from the file or, where it says nothing sane, from the width of A4."""
-    declared = image.info.get("dpi")
+    declared: Any = image.info.get("dpi")
     try:
-        across, down = (float(value) for value in declared)
-    except (TypeError, ValueError):
+        across, down = float(declared[0]), float(declared[1])
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
         across = down = 0.0
     if 90 <= across <= 1300 and 90 <= down <= 1300 and min(image.size) / across > 2:
         return across, down
@@ -68,7 +68,8 @@ def glyph_components(prepared: Any, dpi: float) -> list[list[int]]:
     from scipy import ndimage
 
     ink = numpy.asarray(prepared) < _INK_BELOW
-    labels, count = ndimage.label(ink, structure=numpy.ones((3, 3), dtype="uint8"))
+    found_labels: Any = ndimage.label(ink, structure=numpy.ones((3, 3), dtype="uint8"))
+    labels, count = found_labels
     if not count:
         return []
     dots = numpy.bincount(labels.ravel(), minlength=count + 1)
@@ -93,12 +94,14 @@ def read_codes(images: list[Any]) -> list[dict[str, Any]]:
 
     for image in images:
         try:
-            found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
+            found = zxingcpp.read_barcodes(image, formats=zxingcpp.barcode_formats_from_str("QRCode"))
         except (ValueError, RuntimeError):
             continue
         codes: list[dict[str, Any]] = []
         for code in found:
-            corners = [getattr(code.position, name) for name in ("top_left", "top_right", "bottom_right", "bottom_left")]
+            corners = [
+                getattr(code.position, name) for name in ("top_left", "top_right", "bottom_right", "bottom_left")
+            ]
             across, down = [corner.x for corner in corners], [corner.y for corner in corners]
             codes.append(
                 {

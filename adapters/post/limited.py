@@ -4,6 +4,7 @@ PDF and image files come from strangers, and the libraries that open them can be
 they run in children with limits; a child that dies costs one page, never the adapter.
 """
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -38,9 +39,9 @@ def python_module(module: str) -> list[str]:
 
 
 def start(
-    command: Sequence[str], *, cpu_s: int | None = None, megabytes: int | None = None, folder: Path | None = None
+    command: Sequence[str], *, cpu_s: int | None = None, megabytes: int | None = None
 ) -> "subprocess.Popen[bytes]":
-    """Start a child with pipes for input and output, in a group of its own.
+    """Start a child with pipes for input and output, in our process group, so that it ends with us.
 
     `cpu_s` and `megabytes` limit a foreign program from outside; modules of ours limit themselves page by page.
     """
@@ -49,9 +50,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        cwd=folder,
         env=child_environment(),
-        start_new_session=True,
     )
     limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, _FILE_BYTES)]
     if cpu_s is not None:
@@ -87,15 +86,10 @@ def limit_cpu_from_now(seconds: int) -> None:
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a child and all it started, and reap it."""
-    try:
-        os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
+    """End a child and reap it."""
+    process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass

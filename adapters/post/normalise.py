@@ -14,6 +14,7 @@ from adapters.post.reader import Letter, PageResult, read_letter
 from adapters.post.recognise import Line, Word
 from adapters.post.words import language_of
 from bus.adapter.contract import Normalised, Raw
+from bus.adapter.redaction import redact
 from bus.message import Contact, Party, Proof, Quality, TextRange, clean_text, derive_id, number_is_valid
 from bus.store.blobs import digest_of
 
@@ -38,7 +39,9 @@ def contact_id(raw: Raw) -> str:
     so what the folder knew about them stands for them."""
     if raw.data:
         return derive_id("c", raw.tenant, CHANNEL, digest_of(raw.data))
-    return derive_id("c", raw.tenant, CHANNEL, "empty", str(raw.native.get("file", "")), str(raw.native.get("seen", "")))
+    return derive_id(
+        "c", raw.tenant, CHANNEL, "empty", str(raw.native.get("file", "")), str(raw.native.get("seen", ""))
+    )
 
 
 def normalise(raw: Raw, config: PostConfig) -> Normalised:
@@ -76,7 +79,7 @@ def normalise(raw: Raw, config: PostConfig) -> Normalised:
     }
     if not read and text:
         # Half a letter misleads: a person gets it beside the scan, no worker decides on it.
-        native["read_in_part"] = text
+        native["read_in_part"] = redact(text)[0]
     contact = Contact(
         id=contact_id(raw),
         tenant=raw.tenant,
@@ -233,4 +236,3 @@ def _where(sender: fields.Sender, day: fields.Found | None) -> dict[str, object]
     if day is not None:
         where["letter_date"] = {"page": day.page + 1, "box_mm": list(day.box_mm)}
     return where
-

@@ -72,7 +72,8 @@ class _Pdf:
         width, height = page.get_size()
         area = max(width * height / _POINTS_PER_INCH**2, 0.01)
         dpi = max(1, min(dpi, int((self._pixels / area) ** 0.5)))
-        picture = page.render(scale=dpi / _POINTS_PER_INCH, grayscale=True, may_draw_forms=False).to_pil()
+        scale: Any = dpi / _POINTS_PER_INCH
+        picture = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
         page.close()
         return picture.convert("L"), dpi
 
@@ -114,10 +115,7 @@ def _open(setup: Setup) -> _Pdf | _Picture | str:
     with path.open("rb") as file:
         head = file.read(1024)
     try:
-        if b"%PDF-" in head:
-            document = _Pdf(path, setup.pixels)
-        else:
-            document = _Picture(path, setup.pixels)
+        document = _Pdf(path, setup.pixels) if b"%PDF-" in head else _Picture(path, setup.pixels)
     except Exception as error:
         # Every library has its own errors; to the reader there are two: locked and damaged.
         return "the file is locked with a password" if "password" in str(error).lower() else "the file is damaged"
@@ -143,7 +141,12 @@ def _page(document: _Pdf | _Picture, order: Order, folder: Path) -> Page:
     codes = read_codes([grey, prepared])
     margin = dpi // 25
     around = [
-        (max(0, left - margin), max(0, top - margin), min(prepared.width, right + margin), min(prepared.height, bottom + margin))
+        (
+            max(0, left - margin),
+            max(0, top - margin),
+            min(prepared.width, right + margin),
+            min(prepared.height, bottom + margin),
+        )
         for left, top, right, bottom in (code["box"] for code in codes)
     ]
     for box in around:
@@ -152,9 +155,7 @@ def _page(document: _Pdf | _Picture, order: Order, folder: Path) -> Page:
     ink = glyph_components(prepared, dpi)
     name = f"page-{order.page}-{order.turn}.pgm"
     prepared.save(folder / name)
-    return Page(
-        page=order.page, file=name, dpi=dpi, width=prepared.width, height=prepared.height, ink=ink, codes=codes
-    )
+    return Page(page=order.page, file=name, dpi=dpi, width=prepared.width, height=prepared.height, ink=ink, codes=codes)
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def long_date(day: date, language: str) -> str:
 def language_of(text: str, allowed: tuple[str, ...]) -> str:
     """The language with the most of its most frequent words; empty when too few were found to tell."""
     words = re.findall(r"[^\W\d_]+", text.lower())
-    counts = sorted(((sum(word in _WORD_SETS[name] for word in words), name) for name in allowed if name in _WORD_SETS))
+    counts = sorted((sum(word in _WORD_SETS[name] for word in words), name) for name in allowed if name in _WORD_SETS)
     return counts[-1][1] if counts and counts[-1][0] >= _FEWEST_STOP_WORDS else ""
 
 

@@ -1,0 +1,143 @@
+"""The post channel: scans come in through a drop folder, letters go out through a tray."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from adapters.post.complete import media_type
+from adapters.post.config import PostConfig
+from adapters.post.folder import DropFolder
+from adapters.post.intake import FolderIntake
+from adapters.post.journal import Journal
+from adapters.post.normalise import CHANNEL, normalise
+from adapters.post.recognise import missing_models
+from adapters.post.sending import LetterSending
+from adapters.post.tray import LetterTray
+from bus.adapter.contract import ChannelPlugin, Health, Manifest, Raw, SendResult, Services
+from bus.errors import ContactbusError
+from bus.message import Reply
+
+__all__ = ["PostAdapter", "plugin"]
+
+log = structlog.get_logger()
+
+_ACKS_EVERY_S = 2.0
+_PACKAGES = {"deu": "tesseract-ocr-deu", "nor": "tesseract-ocr-nor", "eng": "tesseract-ocr-eng"}
+
+MANIFEST = Manifest(
+    name=CHANNEL,
+    kind="deferred",
+    identity_kinds=("postal",),
+    capabilities=("subject", "delivery-status"),
+    max_raw_bytes=50 * 1024 * 1024,
+    normalise_in_process=True,
+    # Reading limits itself page by page and stops after 120 s; these are the walls around it.
+    normalise_seconds=135.0,
+    normalise_megabytes=1500,
+)
+
+
+class PostAdapter:
+    """Post, running. See `bus.adapter.contract.ChannelAdapter`."""
+
+    manifest = MANIFEST
+
+    def __init__(self, config: PostConfig, services: Services) -> None:
+        self._config, self._services = config, services
+        self.drop_folder = _folder(config.drop_folder, services.data_dir, "in")
+        self.letter_tray = _folder(config.letter_tray, services.data_dir, "out")
+        for folder in (self.drop_folder, self.letter_tray):
+            folder.mkdir(parents=True, exist_ok=True)
+        journal = Journal(services.store, services.tenant)
+        self._tray = LetterTray(self.letter_tray)
+        self.intake = FolderIntake(config, services, DropFolder(self.drop_folder), journal)
+        self.sending = LetterSending(config, services, self._tray, journal)
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        """None: everything travels through folders."""
+        return ()
+
+    async def receive(self) -> None:
+        """Take scans in, and read what became of letters, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.intake.run())
+            tasks.create_task(self._acks())
+
+    async def send(self, reply: Reply, attempt: int) -> SendResult:
+        """Typeset, check and lay a letter into the tray."""
+        return await self.sending.send(reply, attempt)
+
+    async def probe(self) -> Health:
+        """Whether letters can be read and written."""
+        if self.intake.trouble:
+            return Health(ok=False, detail=self.intake.trouble, fix="check that the folder exists and may be read")
+        for folder in (self.drop_folder, self.letter_tray):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                return Health(
+                    ok=False, detail=f"{folder} may not be written", fix="give this user read and write access"
+                )
+        missing = await asyncio.to_thread(missing_models, self._config.tesseract, self._config.languages)
+        if missing is None:
+            return Health(
+                ok=False,
+                detail="text recognition is not installed: every letter goes to a person unread",
+                fix="apt-get install tesseract-ocr " + " ".join(_PACKAGES.values()),
+            )
+        if missing:
+            packages = " ".join(_PACKAGES.get(name, name) for name in missing)
+            return Health(
+                ok=False,
+                detail=f"recognition models are missing: {', '.join(missing)}",
+                fix=f"apt-get install {packages}",
+            )
+        if not self._config.company.address:
+            return Health(
+                ok=False,
+                detail="letters cannot be sent: no return address is configured",
+                fix="set the company's name and address of the post channel",
+            )
+        waiting, refused = self.intake.waiting()
+        return Health(ok=True, detail=f"{waiting} files waiting, {refused} to be tried again")
+
+    async def close(self) -> None:
+        """End the typesetting process."""
+        await self.sending.close()
+
+    async def _acks(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._tray.create)
+                await self.sending.read_acks()
+            except (OSError, ContactbusError) as error:
+                log.warning("letter tray cannot be read", error=type(error).__name__)
+            await asyncio.sleep(_ACKS_EVERY_S)
+
+
+def _folder(configured: str, data_dir: Path, name: str) -> Path:
+    return Path(configured).expanduser() if configured else data_dir / "post" / name
+
+
+def raw_from_file(data: bytes, name: str, config: PostConfig) -> Raw:
+    """A scan as it would come in through the drop folder."""
+    return Raw(
+        tenant="local",
+        account=config.account,
+        media_type=media_type(data) or "application/octet-stream",
+        data=data,
+        received_at=datetime(1970, 1, 1, tzinfo=UTC),
+        native={"file": name},
+    )
+
+
+plugin = ChannelPlugin(
+    manifest=MANIFEST,
+    config_type=PostConfig,
+    normalise=normalise,
+    create=PostAdapter,
+    raw_from_file=raw_from_file,
+)
