@@ -63,7 +63,7 @@ class TimeSince extends HTMLElement {
   }
 
   tick() {
-    const words = shortDuration(now() - new Date(this.getAttribute("from")).getTime());
+    const words = t("time.waiting", { time: shortDuration(now() - new Date(this.getAttribute("from")).getTime()) });
     if (this.textContent !== words) this.textContent = words;
   }
 }

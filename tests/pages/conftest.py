@@ -23,7 +23,6 @@ from bus.web import routes as asset_routes
 from workers.case import model, rules
 from workers.case.changes import Draft, load_case
 from workers.case.people import person_write
-from workers.case.work import CaseTimer  # noqa: F401 - declares what the timeline may carry
 from workers.desk.files import FileKeeper  # noqa: F401 - declares the desk's tables before the schema is created
 from workers.desk.login import login_url
 from workers.desk.web import DeskPages

@@ -15,7 +15,7 @@ async def post(client, house, path, body):
 
 def writing(version, **other):
     return {"text": "Guten Tag Frau Ohlsen, das klären wir.", "channel": "email", "language": "de",
-            "key": "0123456789abcdef", "seen": version, **other}  # fmt: skip
+            "seen": version, **other}  # fmt: skip
 
 
 async def replies_in_log(engine, channel):
@@ -85,11 +85,11 @@ async def test_a_colleagues_reply_counts_as_news_and_a_delivery_report_does_not(
     mina, ole = await house.sign_in(person="Mina"), await house.sign_in(person="Ole")
     version = (await house.state(case)).version
     assert (await post(mina, house, f"cases/{case}/reply", writing(version)))[0] == 200
-    status, body = await post(ole, house, f"cases/{case}/reply", writing(version, key="another-key-1"))
+    status, body = await post(ole, house, f"cases/{case}/reply", writing(version, text="Noch ein Satz."))
     assert (status, body["by_customer"]) == (409, False)
     version = (await house.state(case)).version
     await house.progress(case, "accepted")
-    status, _ = await post(ole, house, f"cases/{case}/reply", writing(version, key="another-key-1"))
+    status, _ = await post(ole, house, f"cases/{case}/reply", writing(version, text="Noch ein Satz."))
     assert status == 200
     await mina.close()
     await ole.close()
@@ -110,7 +110,7 @@ async def test_a_reply_needs_a_channel_on_which_the_customer_was_heard(house):
         b"", b"[]", b"{", b'{"text":"x"}', b"[" * 100_000, b'{"text":"\xff"}',
         json.dumps(writing(1, text=" ")).encode(), json.dumps(writing(1, text="x" * 20_001)).encode(),
         json.dumps(writing(1, tenant="bank")).encode(), json.dumps(writing("1")).encode(),
-        json.dumps(writing(1, language="xx")).encode(), json.dumps(writing(1, key="")).encode(),
+        json.dumps(writing(1, language="xx")).encode(), json.dumps(writing(1, actor="Ole")).encode(),
         b'{"text":"' + b"x" * 300_000 + b'"}',
     ],
 )  # fmt: skip

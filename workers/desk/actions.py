@@ -1,4 +1,4 @@
-"""What people do with a case. Each action is decided on the newest state and written under its version.
+"""What people do with a case: the commands of the case, decided on the newest state and written under its version.
 
 A reply is sent only when its writer has seen everything that matters: otherwise `Changed` says what is new.
 """
@@ -8,25 +8,27 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.clock import Clock
-from bus.delivery.outcome import Outcome
+from bus.delivery.outcome import NOTHING, Outcome
 from bus.errors import Conflict
-from bus.log.topics import LIVE_CHANNELS
-from bus.message import Reply, clean_text
+from bus.message import clean_text
 from bus.store.port import Effect, Store
-from workers.case import model, rules
-from workers.case.changes import Draft, load_case, reply_id
+from workers.case import commands
+from workers.case.changes import load_case
 from workers.case.model import CaseState
 from workers.desk.reading import Reading, UnknownCase
 
-__all__ = ["Actions", "Changed", "Unreachable", "Writing"]
+__all__ = ["Actions", "Changed", "Writing"]
 
 ATTEMPTS = 8
 """A case changes a few times a second at most; eight decisions in a row that lose the race mean something is wrong."""
 
 NEWS = frozenset({"received", "reply-planned", "acted", "reopened", "closed"})
 """Events that a writer must have seen. Progress of a delivery or a colleague's note makes no answer wrong."""
+
+Decide = Callable[[CaseState, datetime], Outcome]
 
 
 class Changed(Exception):
@@ -37,115 +39,96 @@ class Changed(Exception):
         self.events = events
 
 
-class Unreachable(Exception):
-    """The case has no address on this channel."""
-
-
 class Writing(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply as written by a person. `key` is the page's own id of this sending: sent twice, it is one reply."""
+    """A reply as written by a person. `seen` is the version of the case that lay before the writer's eyes."""
 
     text: str
     channel: str
     language: str
-    key: str
     seen: int
     anything_else: bool = False
 
 
 class Actions:
-    """Changes of cases by people. `tenant` and `person` come from the session, never from the request."""
+    """Changes of cases by people. `tenant` and `person` come from the session, never from the request.
+
+    Each raises UnknownCase, and Refused for what the case does not allow.
+    """
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._reading = Reading(store=store, clock=clock)
 
-    async def reply(self, tenant: str, case: str, person: str, writing: Writing) -> int:
-        """Plan a reply by a person; the version after it. Raises Changed, Unreachable, UnknownCase."""
+    async def reply(self, tenant: str, case: str, person: str, writing: Writing) -> None:
+        """Plan a reply by a person, whose case it becomes if it was nobody's. Raises Changed.
 
-        async def decide(draft: Draft) -> None:
-            state = draft.state
-            planned = _reply_of(state, writing)
-            if any(note.id == planned.id for note in state.replies):
-                return
+        The same text by the same person on the same version is one reply: a page that did not hear our answer may
+        ask again.
+        """
+        text = clean_text(writing.text)
+        for _ in range(ATTEMPTS):
+            state = await self._state(tenant, case)
             events = await self._reading.events(tenant, case, after=writing.seen)
-            news = [event for event in events if event["kind"] in NEWS and event["seq"] <= state.version]
+            news = [event for event in events if event["kind"] in NEWS]
+            if any(e["kind"] == "reply-planned" and e["actor"] == person and e["text"] == text for e in news):
+                return
             if news:
                 raise Changed(news)
-            if not state.assignee:
-                draft.tell(model.Assigned(at=draft.now, actor=person, to=person))
-            draft.reply(planned, actor=person)
-            if writing.anything_else:
-                draft.tell(model.AnythingElseAsked(at=draft.now, actor=person, channel=planned.channel))
-
-        return await self._change(tenant, case, decide)
-
-    async def note(self, tenant: str, case: str, person: str, text: str) -> int:
-        """Write something down for colleagues."""
-        return await self._tell(tenant, case, lambda now: model.Noted(at=now, actor=person, text=clean_text(text)))
-
-    async def assign(self, tenant: str, case: str, person: str, to: str) -> int:
-        """Give the case to somebody, or back to all with an empty name."""
-        return await self._tell(tenant, case, lambda now: model.Assigned(at=now, actor=person, to=to))
-
-    async def kept(self, tenant: str, case: str, person: str, promise: str) -> int:
-        """A promise was kept."""
-        return await self._tell(tenant, case, lambda now: model.PromiseKept(at=now, actor=person, id=promise))
-
-    async def answered(self, tenant: str, case: str, person: str) -> int:
-        """The customer said that there is nothing else."""
-        return await self._tell(
-            tenant, case, lambda now: model.AnythingElseAnswered(at=now, actor=person, answer="no")
-        )
-
-    async def close(self, tenant: str, case: str, person: str, outcome: str) -> int:
-        """End the case. Raises `workers.case.rules.Refused` with what is missing."""
-
-        async def decide(draft: Draft) -> None:
-            draft.do(rules.Close(actor=person, outcome=outcome))
-
-        return await self._change(tenant, case, decide)
-
-    async def _tell(self, tenant: str, case: str, event: Callable[[datetime], model.CaseEvent]) -> int:
-        async def decide(draft: Draft) -> None:
-            draft.tell(event(draft.now))
-
-        return await self._change(tenant, case, decide)
-
-    async def _change(self, tenant: str, case: str, decide: Any) -> int:
-        for _ in range(ATTEMPTS):
-            state = await load_case(self._store, tenant, case)
-            if state is None:
-                raise UnknownCase(case)
-            draft = Draft(state, self._clock.now())
-            await decide(draft)
-            outcome = draft.outcome()
-            if outcome == Outcome():
-                return state.version
-            [result] = await self._store.apply([Effect(outcome=outcome)])
-            if result.applied:
-                return draft.state.version
+            now = self._clock.now()
+            outcome = commands.reply(
+                state, text=text, actor=person, now=now, channel=writing.channel, anything_else=writing.anything_else
+            )
+            # The writer may answer in another language than the one that was recognised.
+            replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)
+            if not await self._apply(replace(outcome, replies=replies)):
+                continue
+            if not (await self._state(tenant, case)).assignee:
+                await self.assign(tenant, case, person, person)
+            return
         raise Conflict("the case changed faster than it could be written")
 
+    async def note(self, tenant: str, case: str, person: str, text: str) -> None:
+        """Write something down for colleagues."""
+        await self._change(
+            tenant, case, lambda state, now: commands.note(state, text=clean_text(text), actor=person, now=now)
+        )
 
-def _reply_of(state: CaseState, writing: Writing) -> Reply:
-    route = state.routes.get(writing.channel)
-    if route is None or writing.channel == "link":
-        raise Unreachable(writing.channel)
-    return Reply(
-        id=reply_id(state, f"desk:{writing.key}", route.channel, route.address.address),
-        tenant=state.tenant,
-        case=state.id,
-        channel=route.channel,
-        account=route.account,
-        to=route.address,
-        text=clean_text(writing.text),
-        language=writing.language,
-        automatic=False,
-        person=state.person,
-        conversation=route.conversation,
-        in_reply_to=route.in_reply_to,
-        references=route.references,
-        subject=route.subject or state.subject,
-        case_number=state.number,
-        listen=route.channel in LIVE_CHANNELS,
-    )
+    async def assign(self, tenant: str, case: str, person: str, to: str) -> None:
+        """Give the case to somebody, or back to all with an empty name."""
+        await self._change(tenant, case, lambda state, now: commands.assign(state, to=to, actor=person, now=now))
+
+    async def kept(self, tenant: str, case: str, person: str, promise: str) -> None:
+        """A promise was kept."""
+        await self._change(
+            tenant, case, lambda state, now: commands.keep(state, promise_id=promise, actor=person, now=now)
+        )
+
+    async def answered(self, tenant: str, case: str, person: str) -> None:
+        """The customer said that there is nothing else."""
+        await self._change(
+            tenant, case, lambda state, now: commands.answer_anything_else(state, answer="no", actor=person, now=now)
+        )
+
+    async def close(self, tenant: str, case: str, person: str, outcome: str) -> None:
+        """End the case."""
+        await self._change(
+            tenant, case, lambda state, now: commands.close(state, outcome=outcome, actor=person, now=now)
+        )
+
+    async def _change(self, tenant: str, case: str, decide: Decide) -> None:
+        for _ in range(ATTEMPTS):
+            state = await self._state(tenant, case)
+            outcome = decide(state, self._clock.now())
+            if outcome == NOTHING or await self._apply(outcome):
+                return
+        raise Conflict("the case changed faster than it could be written")
+
+    async def _state(self, tenant: str, case: str) -> CaseState:
+        state = await load_case(self._store, tenant, case)
+        if state is None:
+            raise UnknownCase(case)
+        return state
+
+    async def _apply(self, outcome: Outcome) -> bool:
+        [result] = await self._store.apply([Effect(outcome=outcome)])
+        return result.applied

@@ -21,7 +21,7 @@ from bus.web.feed import FeedItem, cursor_of, stream
 from workers.case.changes import CaseChanged
 from workers.case.closing import REASONS, what_is_missing
 from workers.case.rules import Refused
-from workers.desk.actions import Actions, Changed, Unreachable, Writing
+from workers.desk.actions import Actions, Changed, Writing
 from workers.desk.facts import Facts
 from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.login import Session, Sessions
@@ -47,20 +47,17 @@ T = TypeVar("T")
 
 class _Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
-    key: str = ""
 
 
 class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
     channel: str
     language: str
-    key: str
     seen: int
     anything_else: bool = False
 
 
 class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    seen: int = 0
     outcome: str = ""
     promise: str = ""
     to: str = ""
@@ -133,15 +130,15 @@ class DeskPages:
         view = request.query.get("view", "waiting")
         if view not in VIEWS:
             return refuse(400, "form")
-        return answer(
-            {"rows": await self._reading.queue(session.tenant, view), "server_time": self._clock.now()}
-        )
+        return answer({"rows": await self._reading.queue(session.tenant, view), "server_time": self._clock.now()})
 
     async def _case(self, request: web.Request, session: Session) -> web.StreamResponse:
         case = request.match_info["case"]
         view = await self._reading.case(session.tenant, case)
         state = await self._reading.state(session.tenant, case)
-        missing = what_is_missing(state, self._clock.now())
+        missing = set(what_is_missing(state, self._clock.now()))
+        if "anything-else" in missing:
+            missing.add("answer")  # what was not asked cannot have been answered
         return answer(
             {
                 **msgspec.structs.asdict(view),
@@ -153,49 +150,44 @@ class DeskPages:
 
     async def _reply(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Reply)
-        if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT or not 8 <= len(body.key) <= 64:
+        if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT:
             return refuse(400, "form")
         if body.language not in self._pack.languages:
             return refuse(400, "form")
         writing = Writing(**{name: getattr(body, name) for name in body.__struct_fields__})
         try:
-            version = await self._actions.reply(session.tenant, request.match_info["case"], session.person, writing)
+            await self._actions.reply(session.tenant, request.match_info["case"], session.person, writing)
         except Changed as changed:
             by_customer = any(event["kind"] == "received" for event in changed.events)
             return refuse(409, "changed", events=changed.events, by_customer=by_customer)
-        except Unreachable:
-            return refuse(422, "unreachable")
-        return answer({"version": version})
+        return answer({})
 
     async def _note(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Text)
         if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT:
             return refuse(400, "form")
-        version = await self._actions.note(session.tenant, request.match_info["case"], session.person, body.text)
-        return answer({"version": version})
+        await self._actions.note(session.tenant, request.match_info["case"], session.person, body.text)
+        return answer({})
 
     async def _act(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Act)
         if body is None or max(len(body.outcome), len(body.promise), len(body.to)) > 200:
             return refuse(400, "form")
         who = (session.tenant, request.match_info["case"], session.person)
-        try:
-            match request.match_info["action"]:
-                case "take":
-                    version = await self._actions.assign(*who, to=session.person)
-                case "release":
-                    version = await self._actions.assign(*who, to="")
-                case "assign":
-                    version = await self._actions.assign(*who, to=body.to)
-                case "kept":
-                    version = await self._actions.kept(*who, promise=body.promise)
-                case "answered":
-                    version = await self._actions.answered(*who)
-                case _:
-                    version = await self._actions.close(*who, outcome=body.outcome)
-        except Refused as refused:
-            return refuse(422, "missing", missing=refused.missing)
-        return answer({"version": version})
+        match request.match_info["action"]:
+            case "take":
+                await self._actions.assign(*who, to=session.person)
+            case "release":
+                await self._actions.assign(*who, to="")
+            case "assign":
+                await self._actions.assign(*who, to=body.to)
+            case "kept":
+                await self._actions.kept(*who, promise=body.promise)
+            case "answered":
+                await self._actions.answered(*who)
+            case _:
+                await self._actions.close(*who, outcome=body.outcome)
+        return answer({})
 
     async def _file(self, request: web.Request, session: Session) -> web.StreamResponse:
         found = await self._found(request, session)
@@ -268,6 +260,10 @@ def _known(handler: Handler) -> Handler:
             return await handler(request, session)
         except UnknownCase:
             return refuse(404, "gone")
+        except Refused as refused:
+            if "channel" in refused.missing:
+                return refuse(422, "unreachable")
+            return refuse(422, "missing", missing=refused.missing)
         except Conflict:
             return refuse(503, "busy")
 

@@ -20,7 +20,6 @@ export class DeskComposer extends HTMLElement {
   #busy = false;
   #asks = false;
   #parts = null;
-  #key = "";
 
   /** Show the composer for a case; what was being written for it is there again. */
   show(view) {
@@ -151,23 +150,20 @@ export class DeskComposer extends HTMLElement {
     const text = this.#parts.text.value.trim();
     if (!text || this.#busy || !this.online) return;
     this.#busy = true;
-    this.#key ||= crypto.randomUUID();
     this.#refresh();
     try {
       const path = `cases/${encodeURIComponent(view.row.id)}/${mode}`;
       const body =
         mode === "note"
-          ? { text, key: this.#key }
+          ? { text }
           : {
               text,
-              key: this.#key,
               channel: this.#parts.channel.value,
               language: this.#parts.language.value,
               anything_else: this.#asks,
               seen: view.row.version,
             };
       await post(path, body);
-      this.#key = "";
       this.#asks = false;
       this.#parts.ask.setAttribute("aria-pressed", "false");
       keepDraft(this.tenant, view.row.id, mode, "");
@@ -176,8 +172,7 @@ export class DeskComposer extends HTMLElement {
       this.#tell("done", t(mode === "note" ? "desk.said.noted" : "desk.said.sent"));
     } catch (refusal) {
       if (refusal.code === "changed") {
-        this.#key = "";
-        this.warn(t(refusal.detail.by_customer ? "desk.changed.customer" : "desk.changed.colleague"));
+          this.warn(t(refusal.detail.by_customer ? "desk.changed.customer" : "desk.changed.colleague"));
         this.#tell("stale", "");
       } else {
         this.#tell("failed", t(`error.${refusal.code}`));

@@ -2,7 +2,7 @@
 
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
-import { channelName, departmentName, issueName, languageName, statusName } from "./words.js";
+import { aboutWords, channelName, departmentName, issueName, languageName, statusName } from "./words.js";
 
 const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
 
@@ -61,7 +61,7 @@ export class DeskContext extends HTMLElement {
       h(
         "p",
         { class: "big" },
-        (last.intents || []).slice(0, 1).map(issueName).join(", ") || t("desk.about.unknown"),
+        last.intents?.length ? t("desk.understood.about", { issue: issueName(last.intents[0]) }) : t("desk.about.unknown"),
         last.confidence ? h("span", { class: "tag figures" }, `${Math.round(last.confidence * 100)} %`) : null,
       ),
       last.reasons?.length ? h("p", { class: "quiet" }, t("desk.because", { words: last.reasons.join(", ") })) : null,
@@ -163,7 +163,7 @@ export class DeskContext extends HTMLElement {
             h(
               "button",
               { class: "plain link", dataset: { key: `other-${row.id}` }, onclick: () => this.dispatchEvent(new CustomEvent("open-case", { detail: row.id, bubbles: true })) },
-              issueName(row.intent) || row.subject || row.number,
+              aboutWords(row),
             ),
             h("span", { class: "quiet" }, statusName(row.status)),
           ),

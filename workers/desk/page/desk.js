@@ -10,7 +10,7 @@ import "./context.js";
 import { listenToKeys, keyMap } from "./keys.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
-import { channelName, issueName, languageName, learnWords, statusName } from "./words.js";
+import { aboutWords, channelName, languageName, learnWords, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
 
@@ -94,7 +94,9 @@ class DeskApp extends HTMLElement {
     const on = this.#feed?.online ?? false;
     const { live } = this.#parts;
     live.className = on ? "live good" : "live bad";
-    live.replaceChildren(icon(on ? "check" : "warning"), h("span", {}, t(on ? "live.on" : "live.off")));
+    const words = t(on ? "live.on" : "live.off");
+    live.title = words;
+    live.replaceChildren(icon(on ? "check" : "warning"), h("span", {}, words));
   }
 
   #pane(pane) {
@@ -248,7 +250,7 @@ class DeskApp extends HTMLElement {
         "div",
         { class: "case-title" },
         channelIcon(row.channel, channelName(row.channel)),
-        h("h2", {}, row.name || t("desk.name.unknown"), h("span", { class: "quiet" }, " · ", issueName(row.intent) || row.subject || t("desk.about.unknown"))),
+        h("h2", {}, row.name || t("desk.name.unknown"), h("span", { class: "quiet" }, " · ", aboutWords(row))),
       ),
       h(
         "div",
@@ -276,7 +278,7 @@ class DeskApp extends HTMLElement {
     const { row } = this.#view;
     const { context } = this.#parts;
     try {
-      await post(`cases/${encodeURIComponent(row.id)}/${action}`, { ...body, seen: row.version });
+      await post(`cases/${encodeURIComponent(row.id)}/${action}`, body);
       context.refused = null;
       this.#say(t(`desk.said.${action}`));
     } catch (refusal) {

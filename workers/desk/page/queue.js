@@ -3,7 +3,7 @@
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 import "/assets/timeleft.js";
-import { channelName, issueName, languageName } from "./words.js";
+import { aboutWords, channelName, languageName } from "./words.js";
 
 const VIEWS = ["waiting", "software", "closed"];
 
@@ -121,7 +121,7 @@ export class DeskQueue extends HTMLElement {
   }
 
   #row(row) {
-    const about = issueName(row.intent) || row.subject || t("desk.about.unknown");
+    const about = aboutWords(row);
     return h(
       "button",
       {
@@ -134,7 +134,11 @@ export class DeskQueue extends HTMLElement {
         { class: "row-head" },
         channelIcon(row.channel, channelName(row.channel)),
         h("span", { class: "row-name" }, row.name || t("desk.name.unknown")),
-        row.due ? h("time-left", { class: "figures", due: row.due, start: row.promised }) : null,
+        row.due
+          ? h("time-left", { class: "figures", due: row.due, start: row.promised })
+          : row.status === "waiting-person"
+            ? h("time-since", { class: "figures quiet", from: row.updated })
+            : null,
       ),
       h(
         "span",

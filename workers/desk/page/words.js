@@ -10,10 +10,16 @@ export function learnWords(me) {
   departments = me.departments;
 }
 
-/** What a case is about, as the company's pack names it; the label's own words otherwise. */
+/** An issue as the company's pack names it, after "about"; the label's own words otherwise. */
 export function issueName(label) {
   if (!label) return "";
   return issues[label]?.[language()] || label.split(".").pop().replaceAll("-", " ").replaceAll("_", " ");
+}
+
+/** What a case is about, for a line of a list or a heading. */
+export function aboutWords(row) {
+  if (row.intent) return t("desk.about", { issue: issueName(row.intent) });
+  return row.subject || t("desk.about.unknown");
 }
 
 export function departmentName(key) {
