@@ -55,7 +55,10 @@ class ChatConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             if parts.scheme not in ("http", "https") or not parts.netloc or site != f"{parts.scheme}://{parts.netloc}":
                 raise ValueError(f"sites: {site!r} is not an origin such as https://shop.example")
         for network in self.trusted_proxies:
-            ipaddress.ip_network(network)
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"trusted_proxies: {network!r} is not a network such as 10.0.0.0/8") from None
         if any(len(secret.encode()) < _SHORTEST_SECRET for secret in self.identity_secrets):
             raise ValueError(f"identity_secrets: a secret needs at least {_SHORTEST_SECRET} bytes")
         if not 1 <= self.token_minutes <= 60:
