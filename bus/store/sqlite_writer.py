@@ -216,6 +216,7 @@ class Writer:
         with self._lock:
             for reader in self._closing:
                 reader.close()
+            self._gauge.close()
             self._connection.close()
         self._lock.close()
 
@@ -253,11 +254,15 @@ class Writer:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise
+                # Asked before the results are given: afterwards the event loop is busy with them, and the lock is held.
+                long = self._gauge.is_long()
                 self._give(settled, transaction.on_loop)
                 settled, batch = [], []
                 transaction.committed()
-                if self._gauge.is_long():
+                if long:
                     self._gauge.checkpoint(self._connection)
+                elif not low:
+                    self._gauge.make_room()
         except Exception as error:
             if not batch:
                 # The jobs are durable and answered; what failed came after (a checkpoint), and will be tried again.
