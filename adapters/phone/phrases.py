@@ -1,0 +1,166 @@
+"""The line's own words, from `phrases.toml`: typed, checked when loaded, picked by pure functions."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from adapters.phone.config import OpeningHours, PhoneConfig
+from adapters.phone.languages import LANGUAGES
+
+__all__ = ["Key", "Phrases", "callback_due", "load_phrases", "spoken_number", "spoken_when"]
+
+QUEUE_REASONS = ("asked", "handover", "slow", "unheard", "overloaded", "trouble")
+"""Why somebody waits for a person. Each has its honest words."""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key of the menu: what is said about it, and what pressing it says to us."""
+
+    key: str
+    prompt: str
+    means: str
+
+
+class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One language. Fields are the names in `phrases.toml`."""
+
+    company: str
+    greeting: str
+    not_understood: str
+    again: str
+    menu: str
+    menu_person: str
+    fillers: tuple[str, ...]
+    connecting: str
+    slow: str
+    unheard: str
+    overloaded: str
+    trouble: str
+    hold: tuple[str, ...]
+    choices: str
+    choices_without_number: str
+    meanwhile: str
+    callback: str
+    callback_failed: str
+    too_long: str
+    voicemail: str
+    voicemail_empty: str
+    voicemail_thanks: str
+    goodbye: str
+    given_up: str
+    fallback: str
+    when_today: str
+    when_tomorrow: str
+    when_day: str
+    days: tuple[str, ...]
+    hints: str
+    reason: dict[str, str]
+    keys: tuple[Key, ...]
+
+    def __post_init__(self) -> None:
+        missing = [name for name in QUEUE_REASONS if name not in self.reason]
+        if missing or not self.fillers or not self.hold or len(self.days) != 7:
+            raise ValueError(f"phrases: reasons {missing} missing, or no fillers, hold lines or seven days")
+        if "{reason}" not in "".join(self.hold) or not all("{reason}" in line for line in self.hold):
+            raise ValueError("phrases: every hold line needs its {reason}")
+
+    def greeting_of(self, company: str) -> str:
+        """The first words: that a machine speaks, and how to reach a person."""
+        return self.greeting.format(company=company or self.company)
+
+    def filler(self, number: int) -> str:
+        """The words for the `number`th pause of a turn, from 1."""
+        return self.fillers[(number - 1) % len(self.fillers)]
+
+    def announcement(self, cycle: int, reason: str, *, can_call_back: bool) -> str:
+        """What a waiting caller hears in the `cycle`th announcement, from 1: apology, reason, ways out."""
+        apology = self.hold[(cycle - 1) % len(self.hold)].format(reason=self.reason[reason])
+        choices = self.choices if can_call_back else self.choices_without_number
+        words = f"{apology} {choices}"
+        return f"{self.connecting} {words}" if cycle == 1 and reason == "asked" else words
+
+    def keys_menu(self) -> str:
+        """The menu for callers who cannot be heard."""
+        return " ".join((self.menu, *(key.prompt for key in self.keys), self.menu_person))
+
+    def meaning_of(self, digit: str) -> str:
+        """What a key of the menu says, or nothing."""
+        return next((key.means for key in self.keys if key.key == digit), "")
+
+
+@cache
+def load_phrases() -> Mapping[str, Phrases]:
+    """All languages. Raises msgspec.ValidationError naming what is wrong in the file."""
+    data = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text("utf-8"))
+    return {language: msgspec.convert(data[language], Phrases) for language in LANGUAGES}
+
+
+def spoken_number(number: str) -> str:
+    """A telephone number digit by digit, in groups that an ear can keep: `plus 4 9, 3 0 5, 5 5 0, 1 0 1`."""
+    digits = number.lstrip("+")
+    groups = [digits[:2], *(digits[start : start + 3] for start in range(2, len(digits), 3))]
+    if len(groups) > 2 and len(groups[-1]) == 1:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return ("plus " if number.startswith("+") else "") + ", ".join(" ".join(group) for group in groups)
+
+
+def callback_due(now: datetime, config: PhoneConfig) -> datetime:
+    """Until when a call-back asked for at `now` is promised: within opening hours, rounded up to a quarter."""
+    hours = config.opening_hours
+    within = timedelta(minutes=config.callback_within_minutes)
+    if hours is None:
+        return _to_quarter(now + within)
+    zone = ZoneInfo(hours.zone)
+    moment = now.astimezone(zone)
+    left = within
+    for _ in range(370):
+        opens, closes = _day(moment, hours)
+        if moment.weekday() in hours.weekdays and moment < closes:
+            start = max(moment, opens)
+            if closes - start >= left:
+                return _to_quarter(start + left).astimezone(now.tzinfo)
+            left -= closes - start
+        moment = _midnight(moment) + timedelta(days=1)
+    return _to_quarter(now + within)
+
+
+def spoken_when(due: datetime, now: datetime, config: PhoneConfig, language: str) -> str:
+    """`due` in words of the caller's language and the company's zone: "heute bis 16 Uhr 30"."""
+    phrases = load_phrases()[language]
+    zone = ZoneInfo((config.opening_hours or OpeningHours()).zone)
+    local, today = due.astimezone(zone), now.astimezone(zone).date()
+    time = _spoken_time(local, language)
+    if local.date() == today:
+        return phrases.when_today.format(time=time)
+    if local.date() == today + timedelta(days=1):
+        return phrases.when_tomorrow.format(time=time)
+    return phrases.when_day.format(day=phrases.days[local.weekday()], time=time)
+
+
+def _spoken_time(local: datetime, language: str) -> str:
+    if language == "de":
+        return f"{local.hour} Uhr {local.minute}" if local.minute else f"{local.hour} Uhr"
+    if language == "nb":
+        return f"{local.hour}.{local.minute:02d}"
+    hour = local.hour % 12 or 12
+    half = "a.m." if local.hour < 12 else "p.m."
+    return f"{hour}:{local.minute:02d} {half}" if local.minute else f"{hour} {half}"
+
+
+def _day(moment: datetime, hours: OpeningHours) -> tuple[datetime, datetime]:
+    start = _midnight(moment)
+    return start + timedelta(hours=hours.opens_hour), start + timedelta(hours=hours.closes_hour)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _to_quarter(moment: datetime) -> datetime:
+    rest = timedelta(minutes=moment.minute % 15, seconds=moment.second, microseconds=moment.microsecond)
+    return moment - rest + timedelta(minutes=15) if rest else moment
