@@ -4,21 +4,18 @@
 with `changed`, and nothing is sent.
 """
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from bus.clock import Clock
 from bus.delivery.outcome import Outcome, SetTimer
-from bus.log.port import StoredRecord
 from bus.log.topics import CASE_TIMER
-from bus.message import Reply, derive_id, derive_number, encode
+from bus.message import Reply, derive_id, encode
 from workers.case import model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState
-from workers.case.rules import PERSON_PROMISE, Close, HandOver, Open, Refused
+from workers.case.rules import PERSON_PROMISE, Close, Refused
 from workers.case.work import CaseTimer
 
-__all__ = ["answer_anything_else", "assign", "close", "desk_case", "give_back", "keep", "note", "promise", "reply"]
+__all__ = ["answer_anything_else", "assign", "close", "give_back", "keep", "note", "promise", "reply"]
 
 
 def reply(
@@ -122,30 +119,3 @@ def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
     draft = Draft(state, now)
     draft.tell(model.Returned(at=now, actor=actor))
     return draft.outcome()
-
-
-DEAD_LETTER_HOURS = 4
-"""A dead letter is an unanswered customer who does not know it: half a working day."""
-
-
-def desk_case(clock: Clock) -> Callable[[StoredRecord, str], Outcome]:
-    """What the runner needs for a record that could not be handled: a case of its own, in people's hands."""
-
-    def build(record: StoredRecord, reason: str) -> Outcome:
-        now = clock.now()
-        tenant = record.headers.get("tenant", "")
-        case_id = derive_id("k", tenant, "dead letter", record.topic, str(record.partition), str(record.offset))
-        draft = Draft(None, now)
-        draft.do(
-            Open(
-                id=case_id, tenant=tenant, number=derive_number(tenant, case_id), person="", channel="",
-                link="dead-letter", claims="",
-            )
-        )  # fmt: skip
-        draft.tell(model.Noted(at=now, text=f"{record.topic} {record.id}: {reason}"))
-        until = now + timedelta(hours=DEAD_LETTER_HOURS)
-        draft.do(HandOver(reason="dead letter", until=until))
-        return draft.outcome()
-
-    return build
-

@@ -9,7 +9,18 @@ from bus.message import Party, derive_id
 from bus.store.sql import insert_ignore
 from workers.case.schema import identity, person
 
-__all__ = ["address_of", "identities_of", "identity_key", "identity_of", "identity_write", "normal_address", "person_id", "person_of", "person_write", "proven_write"]
+__all__ = [
+    "address_of",
+    "identities_of",
+    "identity_key",
+    "identity_of",
+    "identity_write",
+    "normal_address",
+    "person_id",
+    "person_of",
+    "person_write",
+    "proven_write",
+]
 
 _add_identity = insert_ignore(identity, ["tenant", "kind", "address"])
 _add_person = insert_ignore(person, ["tenant", "id"])
@@ -30,7 +41,9 @@ identity_of = select(identity).where(
 )
 """The identity row of one address."""
 
-identities_of = select(identity).where(identity.c.tenant == bindparam("tenant"), identity.c.person == bindparam("person"))
+identities_of = select(identity).where(
+    identity.c.tenant == bindparam("tenant"), identity.c.person == bindparam("person")
+)
 """Every identity of a person."""
 
 person_of = select(person).where(person.c.tenant == bindparam("tenant"), person.c.id == bindparam("id"))

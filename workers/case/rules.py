@@ -12,7 +12,19 @@ from workers.case import model
 from workers.case.closing import what_is_missing
 from workers.case.model import CaseEvent, CaseState, Promise, Question, ReplyNote
 
-__all__ = ["Close", "Command", "HandOver", "Happened", "Open", "Receive", "Refused", "Reply", "Track", "decide", "evolve"]
+__all__ = [
+    "Close",
+    "Command",
+    "HandOver",
+    "Happened",
+    "Open",
+    "Receive",
+    "Refused",
+    "Reply",
+    "Track",
+    "decide",
+    "evolve",
+]
 
 KEPT_REPLIES = 20
 KEPT_CONTACTS = 20
@@ -156,8 +168,10 @@ def _hand_over(state: CaseState, command: HandOver, now: datetime) -> tuple[Case
     promise = Promise(id=PERSON_PROMISE, what=command.what, by=command.actor, until=command.until)
     open_one = next((p for p in state.open_promises() if p.id == PERSON_PROMISE), None)
     # A second hand-over never makes the customer wait longer than the first one promised.
-    made = () if open_one is not None and open_one.until <= command.until else (
-        model.PromiseMade(at=now, actor=command.actor, promise=promise),
+    made = (
+        ()
+        if open_one is not None and open_one.until <= command.until
+        else (model.PromiseMade(at=now, actor=command.actor, promise=promise),)
     )
     if state.with_person:
         return made
@@ -237,9 +251,7 @@ def _replied(state: CaseState, event: model.ReplyPlanned) -> dict[str, Any]:
 
 def _progress(state: CaseState, event: model.ReplyProgress) -> dict[str, Any]:
     return {
-        "replies": tuple(
-            replace(note, state=event.state) if note.id == event.reply else note for note in state.replies
-        )
+        "replies": tuple(replace(note, state=event.state) if note.id == event.reply else note for note in state.replies)
     }
 
 
@@ -283,9 +295,7 @@ def _promise_made(state: CaseState, event: model.PromiseMade) -> dict[str, Any]:
 def _promise_kept(state: CaseState, event: model.PromiseKept) -> dict[str, Any]:
     return _promised(
         state,
-        tuple(
-            replace(p, kept_at=event.at) if p.id == event.id and p.kept_at is None else p for p in state.promises
-        ),
+        tuple(replace(p, kept_at=event.at) if p.id == event.id and p.kept_at is None else p for p in state.promises),
     )
 
 

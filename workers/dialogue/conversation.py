@@ -7,7 +7,8 @@ from bus.store.permission import suppression_write
 from workers.case import model
 from workers.case.rules import Close, Receive, Refused
 from workers.dialogue import engine, proof
-from workers.dialogue.steps import Fact, Person, Procedure, Step
+from workers.dialogue.articles import AnswerFromArticle
+from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
 from workers.dialogue.turn import Turn, route_of
 from workers.packs import Issue
 
@@ -15,6 +16,13 @@ __all__ = ["Conversation", "Join", "record_contact"]
 
 SUPPRESSED_PURPOSES = ("marketing",)
 """What "stop" ends, on every channel. Answers to what the customer asks are no advertising and go on."""
+
+_BY_LABEL = {
+    "feedback.praise": "praise",
+    "sales.product_question": "article",
+    "support.how_to": "article",
+}
+"""Procedures that every department has; what an article cannot answer goes to a person."""
 
 _PERSON_INTENTS = ("escalation.human", "escalation.supervisor")
 _QUIET_REQUESTS = ("voicemail", "callback")
@@ -31,6 +39,20 @@ class Join:
 
     async def decide(self, turn: Turn) -> Step:
         return Person("the customer added something to this case")
+
+
+class Praise:
+    """Praise is thanked for, written down, and seen by the people it is about."""
+
+    name = "praise"
+    facts: tuple[Fact, ...] = ()
+    needs_proof = False
+    authorises = ""
+
+    async def decide(self, turn: Turn) -> Step:
+        turn.act("praise", turn.contact.id, ())
+        turn.say("praise.thanks")
+        return Report("praised", "thanked")
 
 
 def record_contact(turn: Turn) -> bool:
@@ -72,7 +94,8 @@ class Conversation:
 
     def __init__(self, department: str, procedures: Mapping[str, Procedure]) -> None:
         self._department = department
-        self.procedures: Mapping[str, Procedure] = {**procedures, Join.name: Join()}
+        everywhere: tuple[Procedure, ...] = (Join(), Praise(), AnswerFromArticle())
+        self.procedures: Mapping[str, Procedure] = {**{p.name: p for p in everywhere}, **procedures}
 
     async def take(self, turn: Turn) -> None:
         """Decide what this contact leads to. The contact is in the case's timeline already."""
@@ -87,7 +110,7 @@ class Conversation:
         elif request in _QUIET_REQUESTS:
             hours = timedelta(hours=turn.pack.policy.service.callback_hours)
             turn.hand_over(request, what=request, until=turn.now + hours, quiet=True)
-        elif understood.stop_contact:
+        elif understood.stop_contact or understood.intent == "sales.stop_contacting_me":
             self._stop(turn)
         elif understood.tone == "abusive":
             self._abusive(turn)
@@ -99,6 +122,10 @@ class Conversation:
         elif request == "person" or understood.request_person or understood.intent in _PERSON_INTENTS:
             turn.settle()
             turn.hand_over("asked for a person")
+        elif understood.intent == "escalation.call_back" and understood.decision == "accept":
+            until = turn.now + timedelta(hours=turn.pack.policy.service.callback_hours)
+            turn.settle()
+            turn.hand_over("callback", what="callback", until=until)
         elif contact.quality.status == "unreadable":
             turn.say("unreadable")
             turn.hand_over("unreadable")
@@ -314,8 +341,8 @@ class Conversation:
     def _procedure(self, issue: Issue | None) -> Procedure | None:
         if issue is None:
             return None
-        name = issue.procedure or ("article" if issue.answers else "")
-        return self.procedures.get(name) or (self.procedures.get("article") if issue.answers else None)
+        name = issue.procedure or _BY_LABEL.get(issue.label, "article" if issue.answers else "")
+        return self.procedures.get(name)
 
     def _issue_name(self, turn: Turn, label: str) -> str:
         issue = turn.pack.issues.get(label)

@@ -2,12 +2,10 @@
 
 import re
 
-from msgspec.structs import replace
-
 from workers.case import model
 from workers.case.model import Procedure as Progress
 from workers.dialogue import proof
-from workers.dialogue.steps import ORDER, Choose, Confirm, NeedFacts, Person, Procedure, Report, Step, Try
+from workers.dialogue.steps import ORDER, Choose, Confirm, NeedFacts, NeedProof, Person, Procedure, Report, Step, Try
 from workers.dialogue.turn import Turn
 
 __all__ = ["MAX_FRUITLESS", "advance", "answered_choice", "begin"]
@@ -45,10 +43,14 @@ async def advance(turn: Turn, procedure: Procedure) -> None:
     await _find_order(turn, procedure)
     missing = tuple(fact for fact in procedure.facts if fact.name not in turn.facts)
     step: Step = NeedFacts(missing) if missing else await procedure.decide(turn)
-    _apply(turn, procedure, step, fruitful=turn.facts != known)
+    fruitful = turn.facts != known
+    if isinstance(step, NeedProof):
+        await _need_proof(turn, procedure, fruitful=fruitful, step=step.step)
+        return
+    _apply(turn, procedure, step, fruitful=fruitful)
 
 
-async def _need_proof(turn: Turn, procedure: Procedure, *, fruitful: bool) -> None:
+async def _need_proof(turn: Turn, procedure: Procedure, *, fruitful: bool, step: str = "") -> None:
     asked = _asked(turn, fruitful=fruitful)
     if asked > MAX_FRUITLESS:
         turn.say("proof.person")
@@ -57,7 +59,7 @@ async def _need_proof(turn: Turn, procedure: Procedure, *, fruitful: bool) -> No
     authorises = procedure.authorises if not turn.live else ""
     await proof.request_proof(turn, authorises=authorises)
     if not turn.state.with_person:
-        _keep(turn, procedure, "", asked)
+        _keep(turn, procedure, step or turn.step, asked)
 
 
 async def _find_order(turn: Turn, procedure: Procedure) -> None:
@@ -71,6 +73,8 @@ async def _find_order(turn: Turn, procedure: Procedure) -> None:
 
 def _apply(turn: Turn, procedure: Procedure, step: Step, *, fruitful: bool) -> None:
     match step:
+        case NeedProof():
+            raise AssertionError("proof is asked for before a step is applied")
         case NeedFacts():
             _need_facts(turn, procedure, step, fruitful=fruitful)
         case Confirm():
@@ -161,8 +165,3 @@ def answered_choice(turn: Turn, options: tuple[str, ...]) -> str:
         if any(word.strip() in text for word in turn.phrase(f"choice.{option}").casefold().split(","))
     ]
     return found[0] if len(found) == 1 else ""
-
-
-def with_facts(progress: Progress, facts: dict[str, str]) -> Progress:
-    """The progress with more facts."""
-    return replace(progress, facts={**progress.facts, **facts})

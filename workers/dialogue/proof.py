@@ -294,11 +294,9 @@ async def _prove(turn: Turn, found: Row) -> bool:
     )  # fmt: skip
     turn.draft.tell(proven)
     if not turn.writer.startswith("phone:"):
-        turn.draft.writes.append(
-            proven_write(tenant=turn.tenant, identity=turn.writer, person=customer.person, at=at)
-        )
+        turn.draft.writes.append(proven_write(tenant=turn.tenant, identity=turn.writer, person=customer.person, at=at))
     if turn.facts.get("authorised") == found["id"] and found["by"] == "link":
-        turn.answer = "yes"
+        turn.authorised = True
     await _join(turn, proven)
     return True
 

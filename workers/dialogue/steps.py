@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from workers.dialogue.turn import Turn
 
-__all__ = ["ORDER", "Choose", "Confirm", "Fact", "NeedFacts", "Person", "Procedure", "Report", "Step", "Try"]
+__all__ = [
+    "ORDER",
+    "Choose",
+    "Confirm",
+    "Fact",
+    "NeedFacts",
+    "NeedProof",
+    "Person",
+    "Procedure",
+    "Report",
+    "Step",
+    "Try",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,13 @@ class NeedFacts:
     """These facts are missing; the procedure may have put a sentence that helps on the turn."""
 
     facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class NeedProof:
+    """Nothing more may be said before the writer proved to be the customer; `decide` is called again at `step`."""
+
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class Person:
     say: str = ""
 
 
-Step = NeedFacts | Confirm | Choose | Try | Report | Person
+Step = NeedFacts | NeedProof | Confirm | Choose | Try | Report | Person
 
 
 class Procedure(Protocol):

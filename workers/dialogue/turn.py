@@ -71,6 +71,8 @@ class Turn:
         self.answer = item.understanding.answer
         self.facts: dict[str, str] = {}
         self.customer: Customer | None = None
+        self.authorised = False
+        """The confirmation of this turn was also the yes to what the customer had asked for."""
         self.writer = writer_key(self.contact)
         self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else state.route()
         self._finished: list[Draft] = []
@@ -170,14 +172,19 @@ class Turn:
     # What is done
 
     def act(
-        self, action: str, reference: str, writes: Any, *, amount: int = 0, currency: str = "", rules: tuple[str, ...] = ()
+        self,
+        action: str,
+        reference: str,
+        writes: Any,
+        *,
+        amount: int = 0,
+        currency: str = "",
+        rules: tuple[str, ...] = (),
     ) -> None:
         """Do something for the customer, with the rows that permitted it, in the case's own transaction."""
         self.draft.writes.extend(writes)
         self.draft.tell(
-            model.Acted(
-                at=self.now, action=action, reference=reference, amount=amount, currency=currency, rules=rules
-            )
+            model.Acted(at=self.now, action=action, reference=reference, amount=amount, currency=currency, rules=rules)
         )
 
     def ask(self, kind: str, about: tuple[str, ...] = ()) -> None:
@@ -211,7 +218,9 @@ class Turn:
         self.draft.tell(model.PromiseMade(at=self.now, promise=promise))
         self._timer("promise", until, promise.id)
 
-    def hand_over(self, reason: str, *, what: str = "answer", until: datetime | None = None, quiet: bool = False) -> None:
+    def hand_over(
+        self, reason: str, *, what: str = "answer", until: datetime | None = None, quiet: bool = False
+    ) -> None:
         """People take it from here: promise by when, and say so unless `quiet` or said before."""
         already = self.state.with_person
         until = until or self.person_by()
@@ -238,6 +247,10 @@ class Turn:
             return self.now + timedelta(minutes=service.person_minutes_live)
         until = self.now + timedelta(hours=service.person_hours_deferred)
         return until if is_working_day(until.date(), self.country) else add_working_days(until, 1, self.country)
+
+    def working_days(self, days: int, *, since: datetime | None = None) -> datetime:
+        """The day that many working days from now (or from `since`), in the customer's country."""
+        return add_working_days(since or self.now, days, self.country)
 
     def _timer(self, kind: str, due: datetime, detail: str) -> None:
         state = self.state

@@ -92,9 +92,7 @@ class DepartmentWorker:
             at=self._clock.now(), subject=item.case,
         )  # fmt: skip
         topic = work_topic(department, lane_of(contact.channel))
-        return Outcome(
-            emit=(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers),)
-        )
+        return Outcome(emit=(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers),))
 
 
 def _starts_anew(item: WorkItem, state: CaseState) -> bool:

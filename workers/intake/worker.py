@@ -102,16 +102,12 @@ class IntakeWorker:
             )  # fmt: skip
             outcome = draft.outcome()
         writes += _index(contact, case_id, now_micros=to_micros(now))
-        identified = Identified(
-            contact=contact, case=case_id, person=known.person, link=link.link, claims=link.claims
-        )
+        identified = Identified(contact=contact, case=case_id, person=known.person, link=link.link, claims=link.claims)
         headers = envelope(
             record_id=contact.id, kind="identified", source="workers/intake", tenant=tenant, at=now, subject=case_id,
             deadline=contact.deadline,
         )  # fmt: skip
-        found = Record(
-            topic=CONTACT_IDENTIFIED, key=case_id, value=encode(identified), id=contact.id, headers=headers
-        )
+        found = Record(topic=CONTACT_IDENTIFIED, key=case_id, value=encode(identified), id=contact.id, headers=headers)
         return Outcome(writes=(*outcome.writes, *writes), emit=(*outcome.emit, found))
 
     async def _known(self, contact: Contact, who: Row | None) -> Known:

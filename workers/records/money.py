@@ -16,9 +16,48 @@ _SPOKEN = {
 _AND = {"de": "und", "nb": "og", "en": "and"}
 
 _MONTHS = {
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split(),
-    "nb": "januar februar mars april mai juni juli august september oktober november desember".split(),
-    "en": "January February March April May June July August September October November December".split(),
+    "de": [
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ],
+    "nb": [
+        "januar",
+        "februar",
+        "mars",
+        "april",
+        "mai",
+        "juni",
+        "juli",
+        "august",
+        "september",
+        "oktober",
+        "november",
+        "desember",
+    ],
+    "en": [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
 }
 _ZONES = {"de": ZoneInfo("Europe/Berlin"), "nb": ZoneInfo("Europe/Oslo"), "en": ZoneInfo("Europe/London")}
 

@@ -1,0 +1,1 @@
+"""Billing: disputed charges, bills explained, refunds followed."""

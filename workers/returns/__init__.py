@@ -1,0 +1,1 @@
+"""Returns: withdrawal and return, exchange, faulty and damaged goods."""

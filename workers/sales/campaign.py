@@ -1,0 +1,148 @@
+"""An outbound campaign by e-mail: only to those who agreed, not too often, not at night.
+
+The campaign picks by consent; whether it still stands is asked once more in the transaction that starts each sending
+(`bus.delivery.ledger.begin_sending`). A "stop" that arrives in between wins.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import bindparam, func, select
+
+from bus.clock import Clock, to_micros
+from bus.delivery.ledger import send_ledger
+from bus.message import Party, Reply, derive_id, derive_number
+from bus.store.permission import consent, suppression
+from bus.store.port import Effect, Store
+from workers.case import model
+from workers.case.changes import Draft, reply_id
+from workers.case.model import Question
+from workers.case.rules import Open
+from workers.packs import Pack
+from workers.records.schema import customer
+
+__all__ = ["Campaign", "CampaignResult", "start_campaign"]
+
+PURPOSE = "marketing"
+_MONTH = timedelta(days=30)
+_BATCH = 200
+"""Mails planned per transaction."""
+
+_agreed = (
+    select(customer)
+    .join(
+        consent,
+        (consent.c.tenant == customer.c.tenant)
+        & (consent.c.person == customer.c.person)
+        & (consent.c.purpose == PURPOSE)
+        & (consent.c.channel == "email")
+        & (consent.c.expires_at > bindparam("now")),
+    )
+    .where(customer.c.tenant == bindparam("tenant"), customer.c.email != "")
+    .order_by(customer.c.id)
+)
+_stopped = select(suppression.c.person).where(
+    suppression.c.tenant == bindparam("tenant"), suppression.c.purpose == PURPOSE
+)
+_sent_lately = (
+    select(send_ledger.c.person, func.count().label("count"))
+    .where(
+        send_ledger.c.tenant == bindparam("tenant"),
+        send_ledger.c.purpose == PURPOSE,
+        send_ledger.c.planned_at > bindparam("since"),
+        send_ledger.c.state.not_in(("blocked", "refused")),
+    )
+    .group_by(send_ledger.c.person)
+)
+
+_ZONES = {"DE": "Europe/Berlin", "AT": "Europe/Vienna", "NO": "Europe/Oslo", "GB": "Europe/London"}
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    """`name` makes it once per customer. `subjects` and `texts` per language; who has none in theirs gets no mail."""
+
+    name: str
+    subjects: Mapping[str, str]
+    texts: Mapping[str, str]
+    account: str = ""
+
+
+class CampaignResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How many mails were planned, and how many customers were left out by reason."""
+
+    planned: int
+    left_out: dict[str, int]
+
+
+async def start_campaign(
+    campaign: Campaign, *, store: Store, clock: Clock, pack: Pack, tenant: str = "shop"
+) -> CampaignResult:
+    """Plan the campaign's mails. Starting it again plans only what is missing."""
+    now = clock.now()
+    limits = pack.policy.sales
+    left_out: dict[str, int] = {}
+    stopped = {row["person"] for row in await store.all(_stopped, {"tenant": tenant})}
+    lately = {
+        row["person"]: row["count"]
+        for row in await store.all(_sent_lately, {"tenant": tenant, "since": to_micros(now - _MONTH)})
+    }
+    effects: list[Effect] = []
+    for row in await store.all(_agreed, {"tenant": tenant, "now": to_micros(now)}):
+        zone = ZoneInfo(_ZONES.get(row["country"], _ZONES["DE"]))
+        reason = ""
+        if row["person"] in stopped:
+            reason = "asked to stop"
+        elif lately.get(row["person"], 0) >= limits.messages_per_month:
+            reason = "enough this month"
+        elif row["language"] not in campaign.texts:
+            reason = "no text in the language"
+        elif not limits.earliest_hour <= now.astimezone(zone).hour < limits.latest_hour:
+            reason = "hour of the day"
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
+            continue
+        draft = _open(campaign, tenant, row["person"], row["language"], now)
+        draft.reply(_mail(campaign, draft, pack, row))
+        effects.append(Effect(outcome=draft.outcome()))
+    planned = 0
+    for start in range(0, len(effects), _BATCH):
+        results = await store.apply(effects[start : start + _BATCH])
+        planned += sum(result.applied for result in results)
+        again = sum(not result.applied for result in results)
+        if again:
+            left_out["had it already"] = left_out.get("had it already", 0) + again
+    return CampaignResult(planned=planned, left_out=left_out)
+
+
+def _open(campaign: Campaign, tenant: str, person: str, language: str, now: datetime) -> Draft:
+    case_id = derive_id("k", tenant, "campaign", campaign.name, person)
+    draft = Draft(None, now)
+    draft.do(
+        Open(
+            id=case_id, tenant=tenant, number=derive_number(tenant, case_id), person=person, channel="email",
+            language=language, link="campaign",
+        )
+    )  # fmt: skip
+    # It waits for the customer, and for nobody at the desk.
+    draft.tell(model.QuestionAsked(at=now, question=Question(kind="request", asked_at=now)))
+    return draft
+
+
+def _mail(campaign: Campaign, draft: Draft, pack: Pack, row: Mapping[str, str]) -> Reply:
+    state, language = draft.state, pack.language(row["language"])
+    company = pack.company(language)
+    text = "\n\n".join(
+        (
+            pack.phrase(language, "letter.greeting.named", company=company, name=row["name"]),
+            campaign.texts[row["language"]],
+            pack.phrase(language, "campaign.footer", company=company),
+        )
+    )
+    return Reply(
+        id=reply_id(state, f"campaign {campaign.name}", "email", row["email"]),
+        tenant=state.tenant, case=state.id, channel="email", account=campaign.account,
+        to=Party(kind="email", address=row["email"], name=row["name"]), text=text, language=language, kind="notice",
+        purpose=PURPOSE, person=state.person, subject=campaign.subjects[row["language"]], case_number=state.number,
+    )  # fmt: skip

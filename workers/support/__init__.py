@@ -1,0 +1,1 @@
+"""Support: where an order is, and what can be answered from knowledge."""
