@@ -26,7 +26,9 @@ Readiness = Callable[[], Awaitable[dict[str, str]]]
 class HttpServer:
     """One aiohttp application on one address."""
 
-    def __init__(self, host: str, port: int, *, metrics: Metrics, readiness: Readiness, shutdown_s: float = 10.0) -> None:
+    def __init__(
+        self, host: str, port: int, *, metrics: Metrics, readiness: Readiness, shutdown_s: float = 10.0
+    ) -> None:
         self._host, self._port = host, port
         self._metrics = metrics
         self._readiness = readiness
@@ -55,7 +57,7 @@ class HttpServer:
         """Serve on the bound address."""
         if self._socket is None:
             self.bind()
-        assert self._socket is not None  # noqa: S101  for the type checker: bind has just set it
+        assert self._socket is not None
         self._runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=self._shutdown_s)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()

@@ -13,12 +13,51 @@ __all__ = ["ALLOWED_KEYS", "Metrics", "configure_logging"]
 
 ALLOWED_KEYS = frozenset(
     {
-        "event", "level", "timestamp", "service", "tenant", "channel", "group", "topic", "partition", "offset", "record",
-        "contact", "case", "reply", "worker", "reason", "state", "count", "seconds", "bytes", "attempt", "error", "where",
-        "setting", "address", "pid", "version", "member", "generation", "path", "status", "name", "fix", "exit_code",
-        "limit", "code", "detail", "trace", "pages", "kind", "peers", "advice", "sqlite",
+        "event",
+        "level",
+        "timestamp",
+        "service",
+        "tenant",
+        "channel",
+        "group",
+        "topic",
+        "partition",
+        "offset",
+        "record",
+        "contact",
+        "case",
+        "reply",
+        "worker",
+        "reason",
+        "state",
+        "count",
+        "seconds",
+        "bytes",
+        "attempt",
+        "error",
+        "where",
+        "setting",
+        "address",
+        "pid",
+        "version",
+        "member",
+        "generation",
+        "path",
+        "status",
+        "name",
+        "fix",
+        "exit_code",
+        "limit",
+        "code",
+        "detail",
+        "trace",
+        "pages",
+        "kind",
+        "peers",
+        "advice",
+        "sqlite",
     }
-)  # fmt: skip
+)
 """Keys a log line may carry. Anything else is dropped: a text, an address or a number of a customer has no key here.
 
 `address` is an address that we listen on, `peers` a count; a peer's own address is not logged.
@@ -66,7 +105,9 @@ def configure_logging(level: str = "INFO") -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format='{"level":"warning","name":"%(name)s"}', force=True)
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format='{"level":"warning","name":"%(name)s"}', force=True
+    )
     for noisy in ("mail.log", "aiohttp.access", "twilio.http_client", "watchfiles", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
@@ -90,7 +131,10 @@ class Metrics:
             registry=self.registry,
         )
         self.records_behind = Gauge(
-            "records_behind", "Records a group has not finished", ["group", "topic", "partition"], registry=self.registry
+            "records_behind",
+            "Records a group has not finished",
+            ["group", "topic", "partition"],
+            registry=self.registry,
         )
         self.reply_delivery = Counter(
             "reply_delivery", "Replies by what became of them", ["channel", "result"], registry=self.registry

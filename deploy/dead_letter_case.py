@@ -27,7 +27,11 @@ def desk_case(clock: Clock, pack: Pack) -> DeskCase:
         item = _item(record, pack.languages[0], clock.now())
         topic = work_topic("desk", "deferred")
         headers = envelope(
-            record_id=f"dead/{record.id}", kind="work", source="dead-letters", tenant=item.contact.tenant, at=clock.now()
+            record_id=f"dead/{record.id}",
+            kind="work",
+            source="dead-letters",
+            tenant=item.contact.tenant,
+            at=clock.now(),
         )
         return Outcome(
             emit=(Record(topic=topic, key=item.case, value=encode(item), id=f"dead/{record.id}", headers=headers),)

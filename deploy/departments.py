@@ -29,25 +29,33 @@ def _case(core: Core) -> Worker:
 def _billing(core: Core) -> Worker:
     from workers.billing.worker import BillingWorker
 
-    return BillingWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+    return BillingWorker(
+        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
+    )
 
 
 def _returns(core: Core) -> Worker:
     from workers.returns.worker import ReturnsWorker
 
-    return ReturnsWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+    return ReturnsWorker(
+        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
+    )
 
 
 def _sales(core: Core) -> Worker:
     from workers.sales.worker import SalesWorker
 
-    return SalesWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+    return SalesWorker(
+        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
+    )
 
 
 def _support(core: Core) -> Worker:
     from workers.support.worker import SupportWorker
 
-    return SupportWorker(store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url)
+    return SupportWorker(
+        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
+    )
 
 
 def _desk(core: Core) -> Worker:

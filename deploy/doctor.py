@@ -36,7 +36,12 @@ def _data_folder(folder: Path) -> dict[str, Any]:
     if not folder.exists():
         return _finding("data folder", True, f"{folder} does not exist yet; `contactbus up` makes it")
     if not os.access(folder, os.W_OK):
-        return _finding("data folder", False, f"{folder} cannot be written", f"give it to the user that runs contactbus: chown -R USER {folder}")
+        return _finding(
+            "data folder",
+            False,
+            f"{folder} cannot be written",
+            f"give it to the user that runs contactbus: chown -R USER {folder}",
+        )
     if folder.stat().st_mode & 0o077:
         return _finding("data folder", False, f"others on this machine can read {folder}", f"chmod 700 {folder}")
     return _finding("data folder", True, str(folder))
@@ -52,7 +57,11 @@ def _disk(folder: Path) -> dict[str, Any]:
 def _sqlite() -> dict[str, Any]:
     version = sqlite3.sqlite_version_info
     safe = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
-    note = "" if safe else "; its WAL-reset fault is closed here by our write lock, so keep the data folder on a local disk"
+    note = (
+        ""
+        if safe
+        else "; its WAL-reset fault is closed here by our write lock, so keep the data folder on a local disk"
+    )
     return _finding("SQLite", True, sqlite3.sqlite_version + note)
 
 
@@ -61,9 +70,11 @@ async def _recognition() -> dict[str, Any]:
 
     if shutil.which("tesseract") is None:
         return _finding(
-            "text recognition", False, "tesseract is missing: letters still arrive, and a person reads them",
+            "text recognition",
+            False,
+            "tesseract is missing: letters still arrive, and a person reads them",
             "apt-get install tesseract-ocr " + " ".join(_LANGUAGE_DATA.values()),
-        )  # fmt: skip
+        )
     process = await asyncio.create_subprocess_exec(
         "tesseract", "--list-langs", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -81,9 +92,13 @@ def _pack(settings: ProductSettings) -> list[dict[str, Any]]:
     try:
         problems = check(load(settings.pack))
     except (OSError, ValueError, ConfigurationError) as error:
-        return [_finding("company pack", False, f"{settings.pack} cannot be loaded: {error}", "correct the file it names")]
+        return [
+            _finding("company pack", False, f"{settings.pack} cannot be loaded: {error}", "correct the file it names")
+        ]
     if problems:
-        return [_finding("company pack", False, str(problem), f"edit workers/packs/{settings.pack}") for problem in problems]
+        return [
+            _finding("company pack", False, str(problem), f"edit workers/packs/{settings.pack}") for problem in problems
+        ]
     return [_finding("company pack", True, f"{settings.pack} is complete in all its languages")]
 
 
@@ -91,7 +106,9 @@ def _channel(layers: Layered, name: str) -> dict[str, Any]:
     try:
         plugin_config(layers, load_plugin(name))
     except ConfigurationError as error:
-        return _finding(f"channel {name}", False, str(error), "correct the setting; `contactbus config show --origin` lists all")
+        return _finding(
+            f"channel {name}", False, str(error), "correct the setting; `contactbus config show --origin` lists all"
+        )
     return _finding(f"channel {name}", True, "configured")
 
 
@@ -101,9 +118,11 @@ def _relay(layers: Layered, settings: ProductSettings) -> dict[str, Any]:
     config = plugin_config(layers, load_plugin("email"))
     if not config.relay_host:
         return _finding(
-            "mail relay", False, "none is set: replies by mail stay planned",
+            "mail relay",
+            False,
+            "none is set: replies by mail stay planned",
             "set relay_host in [adapters.email], or start with --relay HOST:PORT",
-        )  # fmt: skip
+        )
     return _finding("mail relay", True, f"{config.relay_host}:{config.relay_port}")
 
 
@@ -111,5 +130,14 @@ def _public_url(settings: ProductSettings, http: HttpSettings) -> dict[str, Any]
     if settings.public_url.startswith("https://"):
         return _finding("public address", True, settings.public_url)
     if settings.public_url:
-        return _finding("public address", False, f"{settings.public_url} is not https", "Twilio and browsers want https in production")
-    return _finding("public address", True, f"http://{http.host}:{http.port}, for this machine only; set product.public_url for customers")
+        return _finding(
+            "public address",
+            False,
+            f"{settings.public_url} is not https",
+            "Twilio and browsers want https in production",
+        )
+    return _finding(
+        "public address",
+        True,
+        f"http://{http.host}:{http.port}, for this machine only; set product.public_url for customers",
+    )

@@ -36,7 +36,9 @@ _replies = (
 async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Core]:
     """A data folder that exists already. Raises ConfigurationError when it does not."""
     if not settings.data_dir.is_dir():
-        raise ConfigurationError(f"there is no data folder {settings.data_dir}; name it with --data, or start `contactbus up`")
+        raise ConfigurationError(
+            f"there is no data folder {settings.data_dir}; name it with --data, or start `contactbus up`"
+        )
     core = await open_core(layers, settings, public_url="")
     try:
         yield core

@@ -30,7 +30,13 @@ class Process:
     """Starts parts in the order in which they depend on each other and stops them the other way round."""
 
     def __init__(
-        self, core: Core, *, channels: Sequence[HostedChannel], workers: Sequence[Worker], http: HttpServer, desk_case: DeskCase
+        self,
+        core: Core,
+        *,
+        channels: Sequence[HostedChannel],
+        workers: Sequence[Worker],
+        http: HttpServer,
+        desk_case: DeskCase,
     ) -> None:
         self.core = core
         self.channels = list(channels)

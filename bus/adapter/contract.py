@@ -208,4 +208,4 @@ class ChannelPlugin:
     normalise: Callable[[Raw, Any], Normalised]
     create: Callable[[Any, Services], ChannelAdapter]
     raw_from_file: Callable[[bytes, str, Any], Raw]
-    """(bytes, file name, config) -> Raw, for `contactbus normalise CHANNEL FILE`; `received_at` fixed by the caller's config is not needed: use the file's own date or 1970."""
+    """(bytes, file name, config) -> Raw, for `contactbus normalise CHANNEL FILE`; times come from the input or are 1970."""

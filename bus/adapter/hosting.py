@@ -91,9 +91,12 @@ class Intake:
         duplicate = offset is None
         self._metrics.contacts_accepted.labels(contact.tenant, contact.channel, str(duplicate).lower()).inc()
         log.info(
-            "contact accepted", channel=contact.channel, contact=contact.id, state=contact.quality.status,
+            "contact accepted",
+            channel=contact.channel,
+            contact=contact.id,
+            state=contact.quality.status,
             reason="duplicate" if duplicate else "new",
-        )  # fmt: skip
+        )
         return Acceptance(contact=contact.id, duplicate=duplicate, quality=contact.quality)
 
     async def _normalise(self, raw: Raw) -> Normalised:

@@ -100,14 +100,16 @@ class _Child:
         function = plugin.normalise
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bus.adapter.sandbox_child",
+                sys.executable,
+                "-m",
+                "bus.adapter.sandbox_child",
                 f"{function.__module__}:{function.__qualname__}",
                 f"{plugin.config_type.__module__}:{plugin.config_type.__qualname__}",
                 str(manifest.normalise_megabytes),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         except OSError as error:
             raise TransientError("no process for normalising could be started") from error
         child = cls(process)

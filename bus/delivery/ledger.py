@@ -87,7 +87,9 @@ replies_of = (
 """The ledger rows of one case, oldest first."""
 
 
-def plan(reply: Reply, now: datetime, headers: Mapping[str, str] | None = None) -> tuple[Sequence[Write], Sequence[Record]]:
+def plan(
+    reply: Reply, now: datetime, headers: Mapping[str, str] | None = None
+) -> tuple[Sequence[Write], Sequence[Record]]:
     """The ledger row and the record of a reply. Planning the same reply twice changes nothing."""
     at = to_micros(now)
     body = encode(reply)

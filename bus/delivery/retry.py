@@ -50,7 +50,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def decide(
         self, error: BaseException, attempt: int, now: datetime, deadline: datetime | None, jitter: random.Random
     ) -> TryAgain | GiveUp:
-        """What follows the `attempt`-th failure (from 1). A live record that cannot make its deadline goes to a person."""
+        """What follows the `attempt`-th failure (from 1). A record that cannot make its deadline goes to a person."""
         kind = error_class(error)
         if kind in ("permanent", "poison"):
             return GiveUp(kind)

@@ -172,7 +172,9 @@ class WorkerRunner:
             await self._worker.prepare(batch)
         except Exception as error:
             # prepare is only a cache: without it each record is decided on its own, and fails on its own.
-            log.warning("prepare failed", group=self.group, error=type(error).__name__, count=len(batch), exc_info=error)
+            log.warning(
+                "prepare failed", group=self.group, error=type(error).__name__, count=len(batch), exc_info=error
+            )
         for record in batch[1:]:
             self._spawn(self._handle(record))
         await self._handle(batch[0])
@@ -190,15 +192,25 @@ class WorkerRunner:
                 verdict = self._retry.decide(error, attempt, self._clock.now(), _deadline(record), self._jitter)
                 if isinstance(verdict, GiveUp):
                     log.error(
-                        "record given up", group=self.group, topic=record.topic, record=record.id,
-                        reason=verdict.reason, attempt=attempt, exc_info=error,
-                    )  # fmt: skip
+                        "record given up",
+                        group=self.group,
+                        topic=record.topic,
+                        record=record.id,
+                        reason=verdict.reason,
+                        attempt=attempt,
+                        exc_info=error,
+                    )
                     outcome = self._dead_letter(record, verdict.reason, attempt)
                     break
                 log.warning(
-                    "record will be handled again", group=self.group, topic=record.topic, record=record.id,
-                    reason=error_class(error), attempt=attempt, exc_info=error,
-                )  # fmt: skip
+                    "record will be handled again",
+                    group=self.group,
+                    topic=record.topic,
+                    record=record.id,
+                    reason=error_class(error),
+                    attempt=attempt,
+                    exc_info=error,
+                )
                 await asyncio.sleep(verdict.after_s)
         self._decided.append((record, generation, self._complete(record, outcome)))
         self._commit.set()
@@ -277,9 +289,14 @@ class WorkerRunner:
         self._metrics.handled.labels(self.group, result.reason).inc()
         if isinstance(verdict, GiveUp):
             log.error(
-                "record given up", group=self.group, topic=record.topic, record=record.id, reason=result.reason,
-                attempt=attempt, detail=result.detail,
-            )  # fmt: skip
+                "record given up",
+                group=self.group,
+                topic=record.topic,
+                record=record.id,
+                reason=result.reason,
+                attempt=attempt,
+                detail=result.detail,
+            )
             letter = self._complete(record, self._dead_letter(record, verdict.reason, attempt))
             generation = self._generations.get(TopicPartition(record.topic, record.partition), 0)
             self._decided.append((record, generation, letter))
@@ -308,5 +325,3 @@ def _with_headers(record: Record, headers: Mapping[str, str]) -> Record:
 def _deadline(record: StoredRecord) -> datetime | None:
     text = record.headers.get("deadline")
     return datetime.fromisoformat(text) if text else None
-
-

@@ -26,7 +26,7 @@ __all__ = ["Sender", "status_record"]
 log = structlog.get_logger()
 
 _UNKNOWN_WAIT_S = 900.0
-"""How long an attempt in doubt rests before it is repeated under the same id: a mail host's queue has spoken by then."""
+"""An attempt in doubt rests so long before it is repeated under the same id: a mail host's queue has spoken by then."""
 
 _UNKNOWN_ATTEMPTS = 2
 """In doubt twice: a person decides. A lost reply is worse than a twin, a third twin is worse than both."""
@@ -58,7 +58,9 @@ class Sender:
         if row["state"] == "sending" and "idempotent-send" not in self._adapter.manifest.capabilities:
             # An earlier owner of this lane died, or was cut off, while it was sending.
             return self._unknown(record, reply, row, "sending", "interrupted", now)
-        (begun,) = await self._store.apply([Effect(outcome=Outcome(writes=(begin_sending(reply.id, now, from_state=row["state"]),)))])
+        (begun,) = await self._store.apply(
+            [Effect(outcome=Outcome(writes=(begin_sending(reply.id, now, from_state=row["state"]),)))]
+        )
         if not begun.applied:
             return await self._not_begun(reply, row["state"], now)
         attempt = row["attempt"] + 1

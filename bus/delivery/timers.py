@@ -5,6 +5,7 @@ fire the same timer produce one record.
 """
 
 import asyncio
+
 import structlog
 from sqlalchemy import bindparam, delete, select
 
@@ -74,5 +75,3 @@ class TimerService:
         )
         gone = Write(statement=_fire, params={"b_id": row["id"], "b_due": row["due"]}, expect=1)
         return Effect(outcome=Outcome(writes=(gone,), emit=(record,)))
-
-

@@ -18,8 +18,15 @@ class Worker(Protocol):
     at the desk; anything else counts as transient until the attempts are used up.
     """
 
-    group: str
-    topics: Sequence[str]
+    @property
+    def group(self) -> str:
+        """The consumer group's name."""
+        ...
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """What the group consumes."""
+        ...
 
     async def prepare(self, batch: Sequence[StoredRecord]) -> None:
         """Called once before the records of a batch are handled: load or compute for all of them at once.

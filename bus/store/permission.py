@@ -62,7 +62,9 @@ def consent_write(
     )
 
 
-def suppression_write(*, tenant: str, person: str, reason: str, source: str, now: datetime, purpose: str = "marketing") -> Write:
+def suppression_write(
+    *, tenant: str, person: str, reason: str, source: str, now: datetime, purpose: str = "marketing"
+) -> Write:
     """Record that a person wants no contact for a purpose, on any channel. `source` is the contact that said so."""
     return Write(
         statement=_suppress,

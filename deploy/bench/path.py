@@ -80,10 +80,17 @@ def _row(name: str, value: float, unit: str, goal: float | None, *, at_least: bo
 
 async def _worker(folder: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.cli", "workers", "run", "all", "--data", folder,
+        sys.executable,
+        "-m",
+        "deploy.cli",
+        "workers",
+        "run",
+        "all",
+        "--data",
+        folder,
         env={**os.environ, "CONTACTBUS_PRODUCT__LOG_LEVEL": "ERROR"},
         stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    )
 
 
 def _contact(core: Core, name: str, number: int) -> Contact:

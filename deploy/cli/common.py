@@ -22,10 +22,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def data_options(function: F) -> F:
     """`--data` and `--config` of every command that looks into a data folder."""
-    function = click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")(
+    function = click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML)."
+    )(function)
+    return click.option("--data", type=click.Path(path_type=Path), help="Data folder; default contactbus-data.")(
         function
     )
-    return click.option("--data", type=click.Path(path_type=Path), help="Data folder; default contactbus-data.")(function)
 
 
 def read_settings(config_file: Path | None, flags: dict[str, Any]) -> tuple[Layered, ProductSettings]:
@@ -57,7 +59,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty:
         return
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(column), *(len(row[i]) for row in texts)) for i, column in enumerate(columns)]
-    click.echo("  ".join(click.style(column.ljust(width), bold=True) for column, width in zip(columns, widths, strict=True)))
+    click.echo(
+        "  ".join(click.style(column.ljust(width), bold=True) for column, width in zip(columns, widths, strict=True))
+    )
     for row in texts:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 

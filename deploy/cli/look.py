@@ -44,13 +44,17 @@ async def contacts_list(limit: int | None, data: Path | None, config_file: Path 
         ("received", "channel", "from", "language", "quality", "text"),
         [
             (
-                f"{c.received_at:%Y-%m-%d %H:%M:%S}", c.channel, _clip(c.sender.name or c.sender.address, 28),
-                c.language or "-", c.quality.status, _clip(c.subject or c.own_text(), 60),
+                f"{c.received_at:%Y-%m-%d %H:%M:%S}",
+                c.channel,
+                _clip(c.sender.name or c.sender.address, 28),
+                c.language or "-",
+                c.quality.status,
+                _clip(c.subject or c.own_text(), 60),
             )
             for c in found
         ],
         empty="nobody has written or called yet",
-    )  # fmt: skip
+    )
 
 
 @click.group()
@@ -76,7 +80,15 @@ async def cases_list(limit: int | None, data: Path | None, config_file: Path | N
     print_table(
         ("number", "id", "status", "department", "language", "channel", "outcome"),
         [
-            (c["number"], c["id"], c["status"], c["department"] or "-", c["language"] or "-", c["channel"], c["outcome"] or "-")
+            (
+                c["number"],
+                c["id"],
+                c["status"],
+                c["department"] or "-",
+                c["language"] or "-",
+                c["channel"],
+                c["outcome"] or "-",
+            )
             for c in found
         ],
         empty="there are no cases yet",
@@ -158,7 +170,15 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, as_json
     print_table(
         ("id", "at", "group", "topic", "reason", "attempts", "state"),
         [
-            (r["id"], f"{from_micros(r['at']):%Y-%m-%d %H:%M:%S}", r["group_name"], r["topic"], r["reason"], r["attempts"], r["state"])
+            (
+                r["id"],
+                f"{from_micros(r['at']):%Y-%m-%d %H:%M:%S}",
+                r["group_name"],
+                r["topic"],
+                r["reason"],
+                r["attempts"],
+                r["state"],
+            )
             for r in rows
         ],
         empty="there are none",

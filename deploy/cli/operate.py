@@ -54,7 +54,9 @@ def config_show(origin: bool, data: Path | None, config_file: Path | None, as_js
         print_json(rows if origin else [{"name": row["name"], "value": row["value"]} for row in rows])
         return
     columns = ("setting", "value", "from") if origin else ("setting", "value")
-    print_table(columns, [tuple(row[key] for key in ("name", "value", "origin"))[: len(columns)] for row in rows], empty="none")
+    print_table(
+        columns, [tuple(row[key] for key in ("name", "value", "origin"))[: len(columns)] for row in rows], empty="none"
+    )
 
 
 @click.command()
@@ -70,7 +72,13 @@ async def bench(name: str, as_json: bool) -> None:
         print_table(
             ("measure", "value", "unit", "goal", "met"),
             [
-                (r["name"], f"{r['value']:,.2f}", r["unit"], "-" if r["goal"] is None else f"{r['goal']:,g}", _met(r["met"]))
+                (
+                    r["name"],
+                    f"{r['value']:,.2f}",
+                    r["unit"],
+                    "-" if r["goal"] is None else f"{r['goal']:,g}",
+                    _met(r["met"]),
+                )
                 for r in rows
             ],
             empty="nothing was measured",

@@ -28,9 +28,15 @@ def _address(value: str, option: str) -> tuple[str, int]:
 @json_option
 @async_command
 async def up(
-    pack: str | None, data: Path | None, http: str | None, smtp: str | None, relay: str | None,
-    with_demo: bool, config_file: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    pack: str | None,
+    data: Path | None,
+    http: str | None,
+    smtp: str | None,
+    relay: str | None,
+    with_demo: bool,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
     """Run everything in one process: all channels, all workers, desk and start page."""
     from deploy.up import run_up
 

@@ -20,7 +20,9 @@ def chat() -> None:
 @chat.command("say")
 @click.argument("texts", nargs=-1, required=True)
 @_url
-@click.option("--lang", type=click.Choice(("de", "nb", "en")), default="en", show_default=True, help="Language of the widget.")
+@click.option(
+    "--lang", type=click.Choice(("de", "nb", "en")), default="en", show_default=True, help="Language of the widget."
+)
 @json_option
 @async_command
 async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, as_json: bool) -> None:
@@ -68,23 +70,44 @@ class _Turns(click.Command):
 @click.option("--say", multiple=True, help="What the caller says when it is his turn.")
 @click.option("--keys", multiple=True, help="Keys the caller presses when it is his turn.")
 @click.option("--wait", multiple=True, type=float, help="Seconds the caller only listens.")
-@click.option("--clock", type=click.Choice(("virtual", "real")), default="virtual", show_default=True, help="Whether waiting takes time.")
+@click.option(
+    "--clock",
+    type=click.Choice(("virtual", "real")),
+    default="virtual",
+    show_default=True,
+    help="Whether waiting takes time.",
+)
 @data_options
 @json_option
 @click.pass_context
 def phone_call(
-    ctx: click.Context, url: str | None, from_: str, to: str, say: tuple[str, ...], keys: tuple[str, ...],
-    wait: tuple[float, ...], clock: str, data: Path | None, config_file: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    url: str | None,
+    from_: str,
+    to: str,
+    say: tuple[str, ...],
+    keys: tuple[str, ...],
+    wait: tuple[float, ...],
+    clock: str,
+    data: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
     """A simulated call with signed webhooks against the running product: prints what the caller hears, and when."""
     _call(ctx.meta["turns"], url or "http://127.0.0.1:8080", from_, to, clock, data, config_file, as_json)
 
 
 @async_command
 async def _call(
-    turns: list[tuple[str, str]], url: str, from_: str, to: str, clock: str, data: Path | None, config_file: Path | None,
+    turns: list[tuple[str, str]],
+    url: str,
+    from_: str,
+    to: str,
+    clock: str,
+    data: Path | None,
+    config_file: Path | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     from adapters.phone.simulator import CallFailed, Keys, Say, Wait, simulate_call
 
     _layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
@@ -94,9 +117,14 @@ async def _call(
     makers: dict[str, Any] = {"say": Say, "keys": Keys, "wait": lambda text: Wait(float(text))}
     try:
         call = await simulate_call(
-            url, from_=from_, to=to, turns=[makers[kind](text) for kind, text in turns], clock=clock,
-            auth_token=secret.read_text().strip(), tenant=settings.tenant,
-        )  # fmt: skip
+            url,
+            from_=from_,
+            to=to,
+            turns=[makers[kind](text) for kind, text in turns],
+            clock=clock,
+            auth_token=secret.read_text().strip(),
+            tenant=settings.tenant,
+        )
     except CallFailed as error:
         fail(str(error))
     heard = [{"at": round(line.at, 2), "say": line.say} for line in call.heard]

@@ -113,7 +113,9 @@ async def english_chat(scene: Scene) -> Played:
     async with ChatClient(scene.http, "en") as chat:
         started = time.monotonic()
         answers = await chat.say(
-            "Hi, the shelf said £19.99 but your till charged me £24.99. Order SO-10388.", timeout_s=_ANSWER_S, idle_s=0.3
+            "Hi, the shelf said £19.99 but your till charged me £24.99. Order SO-10388.",
+            timeout_s=_ANSWER_S,
+            idle_s=0.3,
         )
         if not answers:
             raise TimeoutError

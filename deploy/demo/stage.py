@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import structlog
+from workers.records.demo import load_demo
 
 from adapters.email.mailbox import Mailbox
 from adapters.phone.config import TOKEN_FILE
@@ -14,7 +15,6 @@ from deploy.core import Core
 from deploy.demo.plays import PLAYS, Play, Played, Scene
 from deploy.settings import DemoSettings
 from workers.case.listing import list_cases
-from workers.records.demo import load_demo
 
 __all__ = ["Stage"]
 
@@ -94,9 +94,7 @@ class Stage:
         cases = await list_cases(core.engine, core.settings.tenant)
         case = next((c for c in cases if c["id"] not in before and c["channel"] in (channel, "link")), None)
         understood = case["intents"][0] if case and case["intents"] else "-"
-        click.echo(
-            f"  {channel:<8} {language:<9} {understood:<26} {_done(case):<34} {played.seconds:.1f} s"
-        )
+        click.echo(f"  {channel:<8} {language:<9} {understood:<26} {_done(case):<34} {played.seconds:.1f} s")
 
     async def close(self) -> None:
         """Close the mailbox."""

@@ -52,13 +52,26 @@ class Product:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "deploy.cli", "up", "--demo", "--json", "--data", str(self.data),
-                    "--http", f"127.0.0.1:{self.http_port}", "--smtp", f"127.0.0.1:{self.smtp_port}",
-                    "--relay", f"{host}:{port}",
+                    sys.executable,
+                    "-m",
+                    "deploy.cli",
+                    "up",
+                    "--demo",
+                    "--json",
+                    "--data",
+                    str(self.data),
+                    "--http",
+                    f"127.0.0.1:{self.http_port}",
+                    "--smtp",
+                    f"127.0.0.1:{self.smtp_port}",
+                    "--relay",
+                    f"{host}:{port}",
                 ],
-                stdout=subprocess.PIPE, stderr=log, text=True,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
                 env={**os.environ, "CONTACTBUS_DEMO__PLAY": "false", "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO"},
-            )  # fmt: skip
+            )
         assert self.process.stdout is not None
         line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), START_S)
         assert line, f"the product did not start:\n{self.log.read_text()[-4000:]}"
@@ -81,9 +94,16 @@ class Product:
     async def cli(self, *arguments: str) -> Any:
         """A command beside the running product, as JSON."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data), "--json",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "deploy.cli",
+            *arguments,
+            "--data",
+            str(self.data),
+            "--json",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
         out, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, err.decode()
         return json.loads(out)

@@ -60,7 +60,11 @@ async def test_a_frame_of_a_megabyte_is_refused_and_others_go_on(product: Any) -
 
 
 async def test_asking_for_a_person_is_honoured_in_every_language(product: Any) -> None:
-    for language, words in (("de", "Bitte einen Mitarbeiter"), ("nb", "Kan jeg få snakke med et menneske?"), ("en", "human please")):
+    for language, words in (
+        ("de", "Bitte einen Mitarbeiter"),
+        ("nb", "Kan jeg få snakke med et menneske?"),
+        ("en", "human please"),
+    ):
         async with ChatClient(product.url, language) as chat:
             assert await chat.say(words)
     cases = await product.cases()

@@ -31,7 +31,9 @@ class Judge:
         """One mail from an address of its own, noted only when 250 was heard."""
         self.number += 1
         address = f"kunde{self.number}@kunde.example"
-        mail = self.tools.mail(f"Kunde <{address}>", "Öffnungszeiten", f"Guten Tag, wann haben Sie samstags geöffnet? ({self.number})")
+        mail = self.tools.mail(
+            f"Kunde <{address}>", "Öffnungszeiten", f"Guten Tag, wann haben Sie samstags geöffnet? ({self.number})"
+        )
         try:
             await self.product.send(mail)
         except (OSError, smtplib.SMTPException):
@@ -50,9 +52,14 @@ async def test_killed_again_and_again_nothing_acknowledged_is_lost_or_answered_t
     print(f"seed {seed}, {KILLS} kills")
     judge = Judge(product, tools, seed)
     scan = await asyncio.to_thread(
-        make_scan, "Hei,\n\nnår har dere åpent på lørdag?\n\nHilsen Kari Lunde", language="nb",
-        sender=("Kari Lunde", "Storgata 12", "0155 Oslo"), degrade="clean", fmt="pdf", seed=seed,
-    )  # fmt: skip
+        make_scan,
+        "Hei,\n\nnår har dere åpent på lørdag?\n\nHilsen Kari Lunde",
+        language="nb",
+        sender=("Kari Lunde", "Storgata 12", "0155 Oslo"),
+        degrade="clean",
+        fmt="pdf",
+        seed=seed,
+    )
     async with ChatClient(product.url, "en") as chat:
         stop = asyncio.Event()
         mailing = [asyncio.create_task(judge.keep_mailing(stop)) for _ in range(2)]
@@ -103,4 +110,6 @@ async def test_killed_again_and_again_nothing_acknowledged_is_lost_or_answered_t
     answers = Counter((mail.to, mail.message_id) for mail in product.mailbox.mails)
     by_address = Counter(address for address, _ in answers)
     assert all(by_address[address] == 1 for address in judge.mails)
-    print(f"{len(judge.mails)} mails, {len(acknowledged)} chat messages, {len(product.letters())} letters, {KILLS} kills")
+    print(
+        f"{len(judge.mails)} mails, {len(acknowledged)} chat messages, {len(product.letters())} letters, {KILLS} kills"
+    )

@@ -35,8 +35,8 @@ async def test_a_double_charge_is_confirmed_refunded_once_and_closed(product: An
         tools.mail(
             f"Grete Ohlsen <{GRETE}>",
             "Komische Abrechnung",
-            "Moin,\n\nbeim Durchsehen meiner Kreditkartenübersicht ist mir aufgefallen, dass ihr den Einkauf SO-10234 "
-            "zwei Mal eingezogen habt. Das kann ja nicht stimmen, einmal reicht mir völlig.\n\nViele Grüße\nGrete Ohlsen",
+            "Moin,\n\nbeim Durchsehen meiner Kreditkartenübersicht ist mir aufgefallen, dass ihr den Einkauf "
+            "SO-10234 zwei Mal eingezogen habt. Das kann ja nicht stimmen, einmal reicht mir völlig.\n\nViele Grüße\nGrete Ohlsen",
         )
     )
     (first,) = await product.mails_to(GRETE)
@@ -71,10 +71,11 @@ async def test_a_stranger_with_someone_elses_order_number_learns_and_gets_nothin
     stranger = "fremder@anderswo.example"
     await product.send(
         tools.mail(
-            f"Fremder <{stranger}>", "Bestellung SO-10234",
+            f"Fremder <{stranger}>",
+            "Bestellung SO-10234",
             "Guten Tag, die Bestellung SO-10234 wurde doppelt abgebucht, bitte überweisen Sie mir das Geld zurück.",
         )
-    )  # fmt: skip
+    )
     (answer,) = await product.mails_to(stranger)
     for secret in ("49,90", "Grete", "Ohlsen", GRETE, "Lindenweg"):
         assert secret not in answer.text
@@ -87,7 +88,9 @@ async def test_the_same_mail_three_times_is_one_contact_and_one_answer(product: 
         await product.send(mail)
     await product.mails_to(GRETE)
     # A different question afterwards: when it is answered, a second answer to the first would have come too.
-    await product.send(tools.mail("Jonas Weber <jonas.weber@kunde.example>", "Frage", "Wann haben Sie samstags geöffnet?"))
+    await product.send(
+        tools.mail("Jonas Weber <jonas.weber@kunde.example>", "Frage", "Wann haben Sie samstags geöffnet?")
+    )
     await product.mails_to("jonas.weber@kunde.example")
     assert len([mail for mail in product.mailbox.mails if mail.to == GRETE]) == 1
     contacts = await product.cli("contacts", "list")
@@ -104,7 +107,9 @@ async def test_automatic_mail_and_poison_are_kept_and_not_answered_while_others_
         b"Message-ID: <poison@kunde.example>\r\n" + nested,
         sender="gift@kunde.example",
     )
-    await product.send(tools.mail("Grete Ohlsen <grete.ohlsen@kunde.example>", "Frage", "Wo bleibt meine Bestellung SO-10234?"))
+    await product.send(
+        tools.mail("Grete Ohlsen <grete.ohlsen@kunde.example>", "Frage", "Wo bleibt meine Bestellung SO-10234?")
+    )
     await product.mails_to(GRETE)
     contacts = {contact["sender"]["address"]: contact for contact in await product.cli("contacts", "list")}
     assert contacts["bot@kunde.example"]["automatic"] is True

@@ -21,9 +21,14 @@ def letter_text(data: bytes) -> str:
 
 async def test_a_withdrawal_by_letter_is_answered_by_letter_and_goes_on_by_mail(product: Any, tools: Any) -> None:
     scan = await asyncio.to_thread(
-        make_scan, LETTER, language="nb", sender=("Kari Lunde", "Storgata 12", "0155 Oslo"), degrade="office", fmt="pdf",
+        make_scan,
+        LETTER,
+        language="nb",
+        sender=("Kari Lunde", "Storgata 12", "0155 Oslo"),
+        degrade="office",
+        fmt="pdf",
         seed=7,
-    )  # fmt: skip
+    )
     dropped = time.monotonic()
     product.drop("brev.pdf", scan)
 
@@ -58,7 +63,13 @@ async def test_a_withdrawal_by_letter_is_answered_by_letter_and_goes_on_by_mail(
 
 async def test_the_same_letter_three_times_and_broken_files(product: Any, tools: Any) -> None:
     scan = await asyncio.to_thread(
-        make_scan, LETTER, language="nb", sender=("Kari Lunde", "Storgata 12", "0155 Oslo"), degrade="clean", fmt="pdf", seed=1
+        make_scan,
+        LETTER,
+        language="nb",
+        sender=("Kari Lunde", "Storgata 12", "0155 Oslo"),
+        degrade="clean",
+        fmt="pdf",
+        seed=1,
     )
     product.drop("empty.pdf", b"")
     product.drop("bomb.pdf", bomb())
@@ -80,7 +91,9 @@ async def test_the_same_letter_three_times_and_broken_files(product: Any, tools:
     assert len(product.letters()) == 1
 
     async def bomb_is_with_a_person() -> bool:
-        return any(c["quality"]["status"] == "unreadable" for c in await product.cli("contacts", "list") if "quality" in c)
+        return any(
+            c["quality"]["status"] == "unreadable" for c in await product.cli("contacts", "list") if "quality" in c
+        )
 
     await tools.eventually(bomb_is_with_a_person, 60, "the unreadable file with a person")
 
@@ -90,7 +103,8 @@ def bomb() -> bytes:
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /XObject << /F 5 0 R >> >> >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+        b"/Resources << /XObject << /F 5 0 R >> >> >>",
         b"<< /Length 5 >>\nstream\n/F Do\nendstream",
     ]
     levels = 20

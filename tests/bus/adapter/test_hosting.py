@@ -41,18 +41,28 @@ def normalise(raw: Raw, config: Settings) -> Normalised:
         raise ValueError("the customer's words")
     return Normalised(
         contact=Contact(
-            id=derive_id("c", raw.tenant, text), tenant=raw.tenant, channel="lines", account=raw.account,
-            sender=Party(kind="line", address="someone"), occurred_at=raw.received_at, received_at=raw.received_at,
-            text=text, body=msgspec.Raw(b'{"kind":"line","greeting":"%s"}' % config.greeting.encode()),
+            id=derive_id("c", raw.tenant, text),
+            tenant=raw.tenant,
+            channel="lines",
+            account=raw.account,
+            sender=Party(kind="line", address="someone"),
+            occurred_at=raw.received_at,
+            received_at=raw.received_at,
+            text=text,
+            body=msgspec.Raw(b'{"kind":"line","greeting":"%s"}' % config.greeting.encode()),
         ),
         blobs={},
-    )  # fmt: skip
+    )
 
 
 def plugin(in_process: bool) -> ChannelPlugin:
     return ChannelPlugin(
         manifest=Manifest(
-            name="lines", kind="deferred", normalise_in_process=in_process, normalise_seconds=1.0, normalise_megabytes=1024
+            name="lines",
+            kind="deferred",
+            normalise_in_process=in_process,
+            normalise_seconds=1.0,
+            normalise_megabytes=1024,
         ),
         config_type=Settings,
         normalise=normalise,
@@ -69,15 +79,25 @@ class Door:
         self.engine, self.clock = engine, clock
         self.blobs = Blobs(folder / "blobs")
         self.intake = Intake(
-            plugin(in_process), Settings(greeting="god dag"), log_port=engine, blobs=self.blobs, clock=clock,
-            metrics=Metrics(), data_dir=folder, free_bytes=lambda _: self.free,
-        )  # fmt: skip
+            plugin(in_process),
+            Settings(greeting="god dag"),
+            log_port=engine,
+            blobs=self.blobs,
+            clock=clock,
+            metrics=Metrics(),
+            data_dir=folder,
+            free_bytes=lambda _: self.free,
+        )
 
     async def say(self, text: str) -> Any:
         raw = Raw(
-            tenant="shop", account="desk", media_type="text/plain", data=text.encode(), received_at=self.clock.now(),
+            tenant="shop",
+            account="desk",
+            media_type="text/plain",
+            data=text.encode(),
+            received_at=self.clock.now(),
             native={"from": "someone"},
-        )  # fmt: skip
+        )
         return await self.intake.accept(raw)
 
     async def contacts(self) -> list[Contact]:
@@ -119,7 +139,9 @@ async def test_at_the_same_moment_too(inline: Door) -> None:
     assert len(await inline.contacts()) == 1
 
 
-@pytest.mark.parametrize(("text", "reason"), [("hang", "longer"), ("eat", "memory"), ("abort", "could not"), ("raise", "could not")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("hang", "longer"), ("eat", "memory"), ("abort", "could not"), ("raise", "could not")]
+)
 async def test_hostile_input_is_a_contact_for_a_person_and_the_next_one_works(
     isolated: Door, text: str, reason: str
 ) -> None:

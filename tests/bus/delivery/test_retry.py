@@ -18,7 +18,12 @@ def decide(error: Exception, attempt: int, deadline: datetime | None = None) -> 
 
 @pytest.mark.parametrize(
     ("error", "word"),
-    [(PoisonError(), "poison"), (PermanentError(), "permanent"), (StorageFull(), "transient"), (KeyError(), "unexpected")],
+    [
+        (PoisonError(), "poison"),
+        (PermanentError(), "permanent"),
+        (StorageFull(), "transient"),
+        (KeyError(), "unexpected"),
+    ],
 )
 def test_error_classes(error: Exception, word: str) -> None:
     assert error_class(error) == word

@@ -25,7 +25,9 @@ from bus.telemetry import Metrics
 
 counter = metadata.tables.get("test_counter")
 if counter is None:
-    counter = Table("test_counter", metadata, Column("name", Text, primary_key=True), Column("value", Integer, nullable=False))
+    counter = Table(
+        "test_counter", metadata, Column("name", Text, primary_key=True), Column("value", Integer, nullable=False)
+    )
 _create = insert_ignore(counter, ["name"])
 _step = (
     update(counter)
@@ -80,7 +82,7 @@ class Watched:
 
 
 @asynccontextmanager
-async def running(engine: EmbeddedEngine, worker: Worker, **options: Any):  # noqa: ANN201
+async def running(engine: EmbeddedEngine, worker: Worker, **options: Any):
     metrics = Metrics()
     desk: list[tuple[str, str]] = []
 
@@ -89,11 +91,17 @@ async def running(engine: EmbeddedEngine, worker: Worker, **options: Any):  # no
         return Outcome(emit=(Record(topic="desk", key=stored.key, value=b"", id=f"desk/{stored.id}"),))
 
     runner = WorkerRunner(
-        worker, log_port=engine, store=engine, clock=SystemClock(), metrics=metrics, member="m1",
-        desk_case=to_desk, jitter=random.Random(1),
+        worker,
+        log_port=engine,
+        store=engine,
+        clock=SystemClock(),
+        metrics=metrics,
+        member="m1",
+        desk_case=to_desk,
+        jitter=random.Random(1),
         retry=options.pop("retry", RetryPolicy(first_s=0.01, cap_s=0.02, attempts=4)),
         limits=options.pop("limits", RunnerLimits(fetch_wait_s=0.05)),
-    )  # fmt: skip
+    )
     task = asyncio.create_task(runner.run())
     watched = Watched(engine, worker, runner, metrics)
     watched.desk = desk
@@ -248,13 +256,22 @@ async def test_stopping_finishes_what_is_in_hand_and_leaves_the_rest_for_the_nex
 async def test_replies_are_planned_and_headers_handed_on(engine: EmbeddedEngine) -> None:
     async def decide(stored: StoredRecord) -> Outcome:
         reply = Reply(
-            id="r-1", tenant="shop", case="k-1", channel="email", account="a", to=Party(kind="email", address="g@x"),
-            text="Guten Tag", language="de",
-        )  # fmt: skip
+            id="r-1",
+            tenant="shop",
+            case="k-1",
+            channel="email",
+            account="a",
+            to=Party(kind="email", address="g@x"),
+            text="Guten Tag",
+            language="de",
+        )
         return Outcome(replies=(reply,), emit=out(stored).emit)
 
     at = SystemClock().now()
-    headers = {**envelope(record_id="c-1", kind="contact", source="s", tenant="shop", at=at), "contact-at": at.isoformat()}
+    headers = {
+        **envelope(record_id="c-1", kind="contact", source="s", tenant="shop", at=at),
+        "contact-at": at.isoformat(),
+    }
     headers["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     await engine.append([record(0, "a", **headers)])
     async with running(engine, Worker(decide)) as watched:

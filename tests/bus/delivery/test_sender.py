@@ -20,9 +20,16 @@ from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
 
 REPLY = Reply(
-    id="r-1", tenant="shop", case="k-1", channel="email", account="hilfe@shop.example", person="p-1",
-    to=Party(kind="email", address="g@x"), text="Guten Tag", language="de",
-)  # fmt: skip
+    id="r-1",
+    tenant="shop",
+    case="k-1",
+    channel="email",
+    account="hilfe@shop.example",
+    person="p-1",
+    to=Party(kind="email", address="g@x"),
+    text="Guten Tag",
+    language="de",
+)
 
 
 class Adapter:
@@ -64,9 +71,15 @@ class Bench:
         rows, (record,) = plan(reply, self.clock.now(), headers)
         await self.engine.apply([Effect(outcome=Outcome(writes=tuple(rows)))])
         self.record = StoredRecord(
-            topic=record.topic, partition=0, offset=1, at=0, key=record.key, value=record.value, id=record.id,
+            topic=record.topic,
+            partition=0,
+            offset=1,
+            at=0,
+            key=record.key,
+            value=record.value,
+            id=record.id,
             headers=dict(record.headers),
-        )  # fmt: skip
+        )
 
     async def handle(self) -> Outcome:
         """Handle the planned reply's record as the runner would, and apply the outcome."""
@@ -176,11 +189,16 @@ def agreed(now: datetime, channel: str = "email", days: int = 30) -> Outcome:
     return Outcome(
         writes=(
             consent_write(
-                tenant="shop", person="p-1", purpose="marketing", channel=channel, evidence="form",
-                granted_at=now, expires_at=now + timedelta(days=days),
+                tenant="shop",
+                person="p-1",
+                purpose="marketing",
+                channel=channel,
+                evidence="form",
+                granted_at=now,
+                expires_at=now + timedelta(days=days),
             ),
         )
-    )  # fmt: skip
+    )
 
 
 async def test_marketing_needs_consent_for_this_channel_that_still_holds(
@@ -195,7 +213,9 @@ async def test_marketing_needs_consent_for_this_channel_that_still_holds(
     assert desk.adapter.sent == []
 
 
-async def test_stop_said_after_planning_still_stops_the_sending(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+async def test_stop_said_after_planning_still_stops_the_sending(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock
+) -> None:
     desk = bench()
     await engine.apply([Effect(outcome=agreed(clock.now()))])
     await desk.plan(MARKETING)

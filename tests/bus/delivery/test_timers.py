@@ -15,9 +15,14 @@ from bus.testing.clock import FakeClock
 
 def timer(clock: FakeClock | SystemClock, name: str, seconds: float) -> SetTimer:
     return SetTimer(
-        id=name, due=clock.now() + timedelta(seconds=seconds), topic="case.timer", key="k-1", kind="timer",
-        value=name.encode(), tenant="shop",
-    )  # fmt: skip
+        id=name,
+        due=clock.now() + timedelta(seconds=seconds),
+        topic="case.timer",
+        key="k-1",
+        kind="timer",
+        value=name.encode(),
+        tenant="shop",
+    )
 
 
 async def fired(engine: EmbeddedEngine) -> list[str]:

@@ -44,12 +44,18 @@ def test_own_text_leaves_out_quotes_and_signatures() -> None:
     text = "Ja, bitte.\n\nAm Montag schrieb Shop:\n> Sollen wir?\n-- \nGrete"
     quote, signature = text.index("Am Montag"), text.index("-- ")
     contact = Contact(
-        id="c-1", tenant="shop", channel="email", account="a", sender=Party(kind="email", address="g@x"),
-        occurred_at=NOW, received_at=NOW, text=text,
+        id="c-1",
+        tenant="shop",
+        channel="email",
+        account="a",
+        sender=Party(kind="email", address="g@x"),
+        occurred_at=NOW,
+        received_at=NOW,
+        text=text,
         ranges=(
             TextRange(label="reply", start=0, end=quote),
             TextRange(label="quote", start=quote, end=signature),
             TextRange(label="signature", start=signature, end=len(text)),
         ),
-    )  # fmt: skip
+    )
     assert contact.own_text() == "Ja, bitte."
