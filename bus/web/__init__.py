@@ -5,6 +5,7 @@ inline script, no inline style, no foreign address, so a customer's text can nev
 """
 
 from bus.web.headers import attachment_headers, page_headers
+from bus.web.origin import own_origin
 from bus.web.static import page_file, routes, static_files
 
-__all__ = ["attachment_headers", "page_file", "page_headers", "routes", "static_files"]
+__all__ = ["attachment_headers", "own_origin", "page_file", "page_headers", "routes", "static_files"]

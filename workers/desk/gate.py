@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from bus.web import page_headers
+from bus.web import own_origin, page_headers
 from workers.desk.login import COOKIE, SESSION_HOURS, Session, Sessions
 
 __all__ = ["Gate", "Handler", "answer", "refuse"]
@@ -97,13 +97,6 @@ class Gate:
         response = answer({})
         response.del_cookie(COOKIE, path="/desk")
         return response
-
-
-def own_origin(request: web.Request) -> bool:
-    """Whether a page of this very host sent the request. Browsers name the origin of every POST."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    origin = urlsplit(request.headers.get("Origin", ""))
-    return site == "same-origin" and origin.scheme in ("http", "https") and origin.netloc == request.host
 
 
 def _scheme(request: web.Request) -> str:

@@ -1,0 +1,71 @@
+// What just happened to one contact: each step with its time; a click shows the record itself.
+
+import { channelIcon, h, icon } from "/assets/dom.js";
+import { formatTime, t, tOr } from "/assets/i18n.js";
+import { channelName, departmentName, issueName, seconds } from "./frame.js";
+
+const LISTED = 8;
+
+export function story(journeys, selected, choose) {
+  if (!journeys.length) return h("p", { class: "quiet" }, t("start.story.empty"));
+  const journey = journeys.find((one) => one.contact === selected) || journeys[0];
+  return [
+    h(
+      "ul",
+      { class: "recent", "aria-label": t("start.story.recent") },
+      journeys.slice(0, LISTED).map((one) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            { class: "small", "aria-pressed": String(one === journey), dataset: { key: `recent-${one.contact}` }, onclick: () => choose(one.contact) },
+            channelIcon(one.channel, channelName(one.channel)),
+            one.name || t("desk.name.unknown"),
+            h("span", { class: "quiet figures" }, formatTime(one.at)),
+          ),
+        ),
+      ),
+    ),
+    h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number)))),
+    journey.answer
+      ? h("figure", { class: "answer" }, h("figcaption", { class: "quiet" }, t("start.story.answer")), h("blockquote", { lang: journey.language || null }, journey.answer))
+      : null,
+  ];
+}
+
+function stepLine(journey, step, number) {
+  const after = (new Date(step.at) - new Date(journey.at)) / 1000;
+  const pre = h("pre", { hidden: true, tabindex: "0", "aria-label": t("start.story.record") });
+  const button = h(
+    "button",
+    { class: "plain step", "aria-expanded": "false", dataset: { key: `step-${journey.contact}-${number}` } },
+    h("span", { class: "figures quiet at" }, `+${seconds(Math.max(0, after))}`),
+    icon(step.stop === "reply" ? "bubble" : step.word === "failed" ? "warning" : "check"),
+    h("span", {}, stepWords(journey, step)),
+    h("code", { class: "quiet topic" }, step.topic),
+  );
+  button.addEventListener("click", async () => {
+    const show = pre.hidden;
+    button.setAttribute("aria-expanded", String(show));
+    pre.hidden = !show;
+    if (show && !pre.textContent) {
+      const answer = await fetch(`/start/api/record?${new URLSearchParams({ topic: step.topic, partition: step.partition, offset: step.offset })}`);
+      pre.textContent = answer.ok ? JSON.stringify(await answer.json(), null, 2) : t("error.gone");
+    }
+  });
+  return [button, pre];
+}
+
+function stepWords(journey, step) {
+  const values = {
+    channel: channelName(journey.channel),
+    department: departmentName(step.word),
+    issue: journey.intent ? issueName(journey.intent) : t("start.row.unclear"),
+    percent: Math.round(journey.confidence * 100),
+    kind: tOr(`reply.kind.${step.word}`, t("start.kind.answer")),
+    state: tOr(`reply.state.${step.word}`, step.word),
+  };
+  if (step.stop === "identified") return tOr(`start.step.identified.${step.word}`, t("start.step.identified"));
+  return t(`start.step.${step.stop}`, values);
+}
