@@ -113,7 +113,10 @@ ClientFrame = Hello | Send | Ack | Read | Typing | Pong | Bye
 
 
 class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
-    """The socket is open. `resumed`: what follows continues after the given cursor. Events up to `head` are not news."""
+    """The socket is open. `resumed`: what follows continues after the given cursor.
+
+    Events up to `head` were there before this socket: they are history, not news.
+    """
 
     session: str
     head: str

@@ -41,7 +41,9 @@ async def test_the_answers_are_complete_when_it_was_quiet_for_a_while(open_door:
     door.answer = answer
     async with door.client() as chat:
         answers = await chat.say("Hallo", idle_s=0.4)
-        assert [a.data["text"] for a in answers] == ["Sofort", "Teil 0", "Teil 1"], "the last came too late for this turn"
+        assert [a.data["text"] for a in answers] == ["Sofort", "Teil 0", "Teil 1"], (
+            "the last came too late for this turn"
+        )
 
 
 async def test_no_answer_in_time_is_an_empty_list(open_door: OpenDoor) -> None:

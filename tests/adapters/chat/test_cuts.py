@@ -83,7 +83,9 @@ async def test_two_hundred_cuts_lose_double_and_reorder_nothing(open_door: OpenD
     await proxy.stop()
 
     assert proxy.cuts >= CUTS
-    assert [contact.text for contact in door.contacts.values()] == told, "each once, in the order in which they were said"
+    assert [contact.text for contact in door.contacts.values()] == told, (
+        "each once, in the order in which they were said"
+    )
     seen = [event.data["text"] for event in client.events]
     assert [text for text in seen if text.startswith("Nachricht")] == told
     assert sorted(text for text in seen if text.startswith("Antwort")) == sorted(f"Antwort auf {text}" for text in told)

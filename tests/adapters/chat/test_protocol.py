@@ -1,5 +1,6 @@
 """Frames: what is one, what is none, and that nothing breaks the decoder."""
 
+import contextlib
 import json
 
 import pytest
@@ -69,17 +70,18 @@ json_values = st.recursive(
 
 @given(
     st.sampled_from(["hello", "send", "ack", "read", "typing", "pong", "bye", "x"]),
-    st.dictionaries(st.sampled_from(["cid", "text", "token", "cursor", "upto", "on", "v", "lang", "request"]), json_values),
+    st.dictionaries(
+        st.sampled_from(["cid", "text", "token", "cursor", "upto", "on", "v", "lang", "request"]), json_values
+    ),
 )
 def test_any_object_with_a_tag_is_a_frame_or_malformed(tag: str, fields: dict[str, object]) -> None:
-    try:
+    with contextlib.suppress(MalformedFrame):
         decode_client(json.dumps({"t": tag, **fields}))
-    except MalformedFrame:
-        pass
 
 
 @pytest.mark.parametrize(
-    "frame", [Hello(token="t", cursor="1-3", lang="nb"), Send(cid="a", text="æøå ß", request="person"), Ack(cursor="1-1")]
+    "frame",
+    [Hello(token="t", cursor="1-3", lang="nb"), Send(cid="a", text="æøå ß", request="person"), Ack(cursor="1-1")],
 )
 def test_client_frames_come_back_as_they_went(frame: Hello | Send | Ack) -> None:
     assert decode_client(encode_frame(frame)) == frame

@@ -23,7 +23,12 @@ def sessions(*, at: datetime = NOW, tenant: str = "shop", secret: bytes = b"0123
 
 
 def signed(key: str = KEY, **claims: Any) -> str:
-    base = {"sub": "kari.lunde@kunde.example", "aud": "shop.example", "exp": NOW.timestamp() + 600, "name": "Kari Lunde"}
+    base = {
+        "sub": "kari.lunde@kunde.example",
+        "aud": "shop.example",
+        "exp": NOW.timestamp() + 600,
+        "name": "Kari Lunde",
+    }
     return jwt.encode({name: value for name, value in {**base, **claims}.items() if value is not None}, key, "HS256")
 
 

@@ -119,7 +119,9 @@ async def test_the_same_id_with_another_text_is_refused(open_door: OpenDoor, htt
     assert [contact.text for contact in door.contacts.values()] == ["Ja"]
 
 
-async def test_everything_missed_is_replayed_in_order_and_once(open_door: OpenDoor, http: aiohttp.ClientSession) -> None:
+async def test_everything_missed_is_replayed_in_order_and_once(
+    open_door: OpenDoor, http: aiohttp.ClientSession
+) -> None:
     door = await open_door()
     session = await door.token(http)
     async with door.socket(http) as socket:
@@ -151,7 +153,9 @@ async def test_a_retried_reply_stands_there_once(open_door: OpenDoor, http: aioh
         assert [f["data"]["text"] for f in await frames(socket, 3)] == ["Hallo", "Antwort", "Danke"]
 
 
-async def test_a_cursor_that_cannot_be_continued_from_is_said_so(open_door: OpenDoor, http: aiohttp.ClientSession) -> None:
+async def test_a_cursor_that_cannot_be_continued_from_is_said_so(
+    open_door: OpenDoor, http: aiohttp.ClientSession
+) -> None:
     door = await open_door()
     token = (await door.token(http))["token"]
     for cursor in ("1-99", "2-1", "drop table"):
@@ -217,7 +221,9 @@ async def test_delivered_and_read_are_reported_once_each(open_door: OpenDoor, ht
     ]
 
 
-async def test_an_ack_that_was_lost_is_made_up_for_by_the_cursor(open_door: OpenDoor, http: aiohttp.ClientSession) -> None:
+async def test_an_ack_that_was_lost_is_made_up_for_by_the_cursor(
+    open_door: OpenDoor, http: aiohttp.ClientSession
+) -> None:
     door = await open_door()
     session = await door.token(http)
     async with door.socket(http) as socket:
@@ -258,7 +264,9 @@ async def test_reply_kinds_and_people_are_told_apart(open_door: OpenDoor, http: 
     assert contact.native["request"] == "person"
 
 
-async def test_who_waits_for_a_person_hears_the_place_in_the_queue(open_door: OpenDoor, http: aiohttp.ClientSession) -> None:
+async def test_who_waits_for_a_person_hears_the_place_in_the_queue(
+    open_door: OpenDoor, http: aiohttp.ClientSession
+) -> None:
     door = await open_door(follow_every_s=0.01)
     sessions = [(await door.token(http)) for _ in range(2)]
     sockets = [await door.socket(http) for _ in sessions]
@@ -393,7 +401,9 @@ async def test_silence_instead_of_a_hello_is_closed_with_4408(open_door: OpenDoo
         assert await ending(socket) == 4408
 
 
-@pytest.mark.parametrize("first", ["", "hello", '{"t":"send","cid":"1","text":"a"}', '{"t":"hello","v":2,"token":"x"}', "[" * 9999])
+@pytest.mark.parametrize(
+    "first", ["", "hello", '{"t":"send","cid":"1","text":"a"}', '{"t":"hello","v":2,"token":"x"}', "[" * 9999]
+)
 async def test_anything_but_a_hello_is_closed(open_door: OpenDoor, http: aiohttp.ClientSession, first: str) -> None:
     door = await open_door()
     async with door.socket(http) as socket:
@@ -504,8 +514,12 @@ async def test_a_peer_has_so_many_sockets_and_sessions(open_door: OpenDoor, http
         assert int(answer.headers["Retry-After"]) >= 1
 
 
-@pytest.mark.parametrize("body", ["no json", '{"token":1}', '{"tenant":"bank"}', "[" * 8000, '{"token":"' + "x" * 9000 + '"}'])
-async def test_a_session_request_that_is_none_is_refused(open_door: OpenDoor, http: aiohttp.ClientSession, body: str) -> None:
+@pytest.mark.parametrize(
+    "body", ["no json", '{"token":1}', '{"tenant":"bank"}', "[" * 8000, '{"token":"' + "x" * 9000 + '"}']
+)
+async def test_a_session_request_that_is_none_is_refused(
+    open_door: OpenDoor, http: aiohttp.ClientSession, body: str
+) -> None:
     door = await open_door()
     async with http.post(f"{door.url}/chat/session", data=body, headers={"Origin": door.url}) as answer:
         assert answer.status == 400
@@ -594,9 +608,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_misses_nothing(
             await asyncio.sleep(0.01)
     writer.close()
     del reader
-    async with http.ws_connect(
-        f"{door.url}/chat/socket", headers={"Origin": door.url}, max_msg_size=1 << 20
-    ) as socket:
+    async with http.ws_connect(f"{door.url}/chat/socket", headers={"Origin": door.url}, max_msg_size=1 << 20) as socket:
         await hello(socket, session["token"])
         assert len({f["id"] for f in await frames(socket, count + 1)}) == count + 1
 
