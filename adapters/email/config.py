@@ -76,7 +76,9 @@ class EmailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"{address!r} is not an e-mail address; write it like hilfe@shop.example")
         if len(self.address.rpartition("@")[0]) > 16:
             # local part + "+" + case id (22) + "." + signature (24) must stay within 64 (RFC 5321 4.5.3.1.1).
-            raise ValueError("the part of `address` before the @ is longer than 16; signed reply addresses need the room")
+            raise ValueError(
+                "the part of `address` before the @ is longer than 16; signed reply addresses need the room"
+            )
         if not self.names:
             raise ValueError("`names` is empty; give at least one display name")
         limits = (

@@ -18,20 +18,26 @@ MAX_HTML = 1_000_000
 _MAX_DEPTH = 1000
 _MAX_NODES = 100_000
 
-_NEVER_SHOWN = frozenset(
-    "script style head title template noscript iframe object svg math select textarea canvas audio video".split()
-)
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section table tbody tfoot thead tr ul".split()
-)
-_SPACED = frozenset("p h1 h2 h3 h4 h5 h6 ul ol table pre blockquote dl".split())
+_NEVER_SHOWN = frozenset({
+    "script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "math", "select",
+    "textarea", "canvas", "audio", "video",
+})  # fmt: skip
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
+    "li", "main", "nav", "ol", "p", "pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul",
+})  # fmt: skip
+_SPACED = frozenset({
+    "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "pre", "blockquote", "dl",
+})  # fmt: skip
 _QUOTE_CLASSES = frozenset({"gmail_quote", "yahoo_quoted", "protonmail_quote", "tutanota_quote", "moz-cite-prefix"})
 _QUOTE_IDS = frozenset({"replysplit"})
 _SIGNATURE_CLASSES = frozenset({"gmail_signature", "moz-signature"})
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all|visibility\s*:\s*hidden", re.IGNORECASE)
 _BLANK = re.compile(r"[ \t\r\n\f\u00a0\u200b\u200c\u034f]+")
-_DEEP = re.compile(r"<(/?)(?:div|span|font|b|i|u|em|strong|a|blockquote|table|center|section|article|ul|ol|q|big|small)\b")
+_DEEP = re.compile(
+    r"<(/?)(?:div|span|font|b|i|u|em|strong|a|blockquote|table|center|section|article|ul|ol|q|big|small)\b"
+)
 
 
 class HtmlText(msgspec.Struct, frozen=True):
@@ -152,7 +158,7 @@ def _enter(node: LexborNode, out: _Writer, open_marks: list[tuple[int, str]]) ->
         # lexbor gives the text of a text node without its entities resolved a second time.
         out.text(node.text_content or "")
         return False
-    if tag in _NEVER_SHOWN or tag.startswith("-") or tag.startswith("_"):
+    if tag in _NEVER_SHOWN or tag.startswith(("-", "_")):
         return False
     if tag == "br":
         out.end_line(force=True)

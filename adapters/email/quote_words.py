@@ -62,43 +62,50 @@ LABEL_LINE = re.compile(r"[ \t]{0,8}\*{0,2}([A-Za-zÄÖÜäöüåøæÅØÆ][A-Z
 ATTRIBUTION_VERB = re.compile(r"\b(?:schrieb|geschrieben|wrote|writes|skrev|skreiv)\b", re.IGNORECASE)
 
 ATTRIBUTION_START = re.compile(
-    r"\s*(?:am|on|den|på|il|op|le)\s+\S|\s*(?:mo|di|mi|do|fr|sa|so|man|tir|tor|ons|fre|lør|søn|mon|tue|wed|thu|fri|sat|sun)"
-    r"[a-zø]{0,7}[.,]?\s+\d|\s*\d{1,4}[./-]",
+    r"\s*(?:am|on|den|på|il|op|le)\s+\S"
+    r"|\s*(?:mo|di|mi|do|fr|sa|so|man|tir|tor|ons|fre|lør|søn|mon|tue|wed|thu|fri|sat|sun)[a-zø]{0,7}[.,]?\s+\d|\s*\d{1,4}[./-]",
     re.IGNORECASE,
 )
 
 DATE_OR_TIME = re.compile(r"\d{1,2}\s?[./-]\s?\d{1,2}\s?[./-]|\b(?:19|20)\d\d\b|\b\d{1,2}[:.]\d{2}\b")
 
 TOLD_NOT_QUOTED = re.compile(
-    r"\b(?:schrieb|wrote|skrev|skreiv)\s+(?:ich|wir|jeg|eg|vi|i|we|mir|uns|mich|sie|ihnen|ihr|ihre|ihr|er|es|man|meg|oss|"
-    r"you|your|me|us|he|she|they|de|dere|deres|du|han|hun|ho|der|die|das|one|to|that|zurück)\b"
+    r"\b(?:schrieb|wrote|skrev|skreiv)\s+(?:ich|wir|jeg|eg|vi|i|we|mir|uns|mich|sie|ihnen|ihr|ihre|ihr|er|es|man|meg|"
+    r"oss|you|your|me|us|he|she|they|de|dere|deres|du|han|hun|ho|der|die|das|one|to|that|zurück)\b"
     r"|\b(?:ich|wir|i|we|you|they|jeg|vi|du|dere)\s+(?:schrieb|schrieben|wrote|skrev)\b",
     re.IGNORECASE,
 )
 """`Am 3.5. um 10:15 schrieb ich Ihnen:` is somebody telling, not a program quoting."""
 
+_DEVICE = r"(?:iPhone|iPad|Mac|Samsung|Galaxy|Huawei|Xiaomi|BlackBerry|Pixel|Nokia|Sony|Android|Windows)[^.,!?:;]{0,30}"
+_ANY_PHONE = r"(?:Handy|Smartphone|Mobiltelefon|Mobilgerät|mobil|mobilen|telefon|phone|mobile|mobile device)"
+_PROGRAM = (
+    r"(?:Samsung Mobile|Samsung Galaxy|Outlook|Mail|Windows Mail|Yahoo Mail|Telekom Mail|GMX Mail|WEB\.DE Mail|freenet|"
+    r"Gmail|Proton Mail|Spark|Posteo|BlueMail|Mailbird|Superhuman|E-post)[^,!?:;]{0,40}"
+)
+
 MOBILE_FOOTER = re.compile(
     r"\s*(?:"
-    r"(?:Von|Gesendet von) mein(?:em|er) (?:iPhone|iPad|Mac|Handy|Smartphone|Mobiltelefon|Android|Samsung|Huawei|"
-    r"BlackBerry|Windows)[^.!?]{0,60}?(?: gesendet)?"
-    r"|(?:Von|Gesendet mit|Gesendet von|Gesendet mit der|Gesendet über)(?: der| dem)? (?:Samsung Mobile|Samsung Galaxy|"
-    r"Outlook|Mail für Windows|Mail|Yahoo Mail|Telekom Mail|GMX Mail|WEB\.DE Mail|freenet|Gmail|Proton Mail|Spark|"
-    r"Xiaomi|Posteo)[^!?]{0,80}"
+    rf"Von meine[mr] (?:{_DEVICE}|{_ANY_PHONE}) gesendet"
+    rf"|Gesendet von meine[mr] (?:{_DEVICE}|{_ANY_PHONE})"
+    rf"|(?:Gesendet (?:mit|von|über)(?: der| dem)? {_PROGRAM}|Von {_PROGRAM} gesendet)"
     r"|Diese (?:Nachricht|E-Mail|Mail) wurde von meine[mr] .{1,60} gesendet"
-    r"|Outlook für (?:iOS|Android|Mac) beziehen|Holen Sie sich Outlook für .{1,40}|Laden Sie Outlook für .{1,60} herunter"
-    r"|Sendt fra (?:min|mitt|en) (?:iPhone|iPad|Mac|mobil|telefon|Android|Samsung|Huawei).{0,40}"
-    r"|Sendt (?:fra|med|via) (?:Outlook|E-post|Mail|Yahoo Mail|Gmail|Samsung|Proton Mail|Spark).{0,60}"
-    r"|(?:Hent|Få) Outlook for .{1,40}|Skaff deg Outlook for .{1,40}"
-    r"|Sent from my (?:iPhone|iPad|Mac|phone|mobile|Android|Samsung|Galaxy|Huawei|BlackBerry|Windows).{0,60}"
-    r"|Sent (?:from|with|via) (?:Outlook|Mail|Yahoo Mail|Gmail|Samsung|Proton Mail|Spark|Mailbird|BlueMail|Superhuman).{0,60}"
-    r"|Get Outlook for .{1,40}|Get BlueMail for .{1,40}"
+    r"|Outlook für (?:iOS|Android|Mac) beziehen|Holen Sie sich Outlook für .{1,40}"
+    r"|Laden Sie Outlook für .{1,60} herunter"
+    rf"|Sendt fra (?:min|mitt|en) (?:{_DEVICE}|{_ANY_PHONE})"
+    rf"|Sendt (?:fra|med|via) {_PROGRAM}"
+    r"|(?:Hent|Få|Skaff deg) Outlook for .{1,40}"
+    rf"|Sent from my (?:{_DEVICE}|{_ANY_PHONE})"
+    rf"|Sent (?:from|with|via) {_PROGRAM}"
+    r"|Get (?:Outlook|BlueMail) for .{1,40}"
     r")(?:\s?<https?://[^>\s]{1,200}>)?\s*\.?\s*",
     re.IGNORECASE,
 )
 
 SEE_BELOW = re.compile(
-    r"\b(?:siehe unten|s\. ?u\.|siehe meine antworten|im text|unten im|meine antworten unten|in rot|in blau|"
-    r"se under|se nedenfor|svar under|nedenfor|see below|below|inline|in line|in red|i rødt)\b",
+    r"\b(?:siehe (?:unten|im text)|s\. ?u\.|(?:meine )?antworten (?:stehen )?(?:unten|im text|in rot|in blau)|"
+    r"se (?:under|nedenfor)|svar(?:et|ene)? (?:mine )?(?:står )?(?:under|nedenfor)|"
+    r"(?:see|answers?|comments?|replies|reply|answered|replied) (?:\w{1,10} )?(?:below|inline|in red|in blue))\b",
     re.IGNORECASE,
 )
 
@@ -109,7 +116,7 @@ DISCLAIMER_WORDS: tuple[re.Pattern[str], ...] = tuple(
         r"empfänger|adressat|recipient|addressee|mottaker|intended (?:only )?for",
         r"e-?mail|e-post|nachricht|message|melding|anhäng|attachment|vedlegg",
         r"irrtümlich|versehentlich|in error|by mistake|ved en feil|feilaktig|feilsend|fälschlich",
-        r"vernichten|löschen|lösch|destroy|delete|slett|unbefugt|unauthori[sz]ed|nicht gestattet|prohibited|ikke tillatt|"
-        r"notify|informieren sie",
+        r"vernichten|löschen|lösch|destroy|delete|slett|unbefugt|unauthori[sz]ed|nicht gestattet|prohibited|"
+        r"ikke tillatt|notify|informieren sie",
     )
 )

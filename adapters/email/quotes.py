@@ -98,13 +98,17 @@ def _label_lines(lines: list[str], marks: Sequence[str], forwarded: bool) -> lis
 
 
 def _quoted_lines(lines: list[str], marks: Sequence[str]) -> list[bool]:
-    quoted = [bool(line) and line.lstrip(" ").startswith(">") and len(line) - len(line.lstrip(" ")) < 2 for line in lines]
+    quoted = [
+        bool(line) and line.lstrip(" ").startswith(">") and len(line) - len(line.lstrip(" ")) < 2 for line in lines
+    ]
     if sum(quoted) == 1:
         # "> 50 Euro" is a customer's line; one quoted line needs an attribution above it.
         index = quoted.index(True)
         before = next((at for at in range(index - 1, max(-1, index - 3), -1) if lines[at].strip()), None)
-        quoted[index] = before is not None and lines[before].rstrip().endswith(":") and bool(
-            ATTRIBUTION_VERB.search(lines[before][:_LONGEST_LINE])
+        quoted[index] = (
+            before is not None
+            and lines[before].rstrip().endswith(":")
+            and bool(ATTRIBUTION_VERB.search(lines[before][:_LONGEST_LINE]))
         )
     for index, mark in enumerate(marks):
         if mark == _QUOTE and lines[index].strip():
@@ -217,13 +221,13 @@ def _label_signatures(lines: list[str], labels: list[str], marks: Sequence[str])
                 end = next((at for at in range(index + 1, limit) if labels[at]), limit)
                 if end < limit or limit == len(lines):
                     _fill(labels, index, end, _SIGNATURE)
-            elif 8 <= len(line) <= 200 and line.lstrip()[:1] in _FOOTER_STARTS and MOBILE_FOOTER.fullmatch(line):
+            elif line.lstrip()[:1] in _FOOTER_STARTS and 8 <= len(line) <= 200 and MOBILE_FOOTER.fullmatch(line):
                 labels[index] = _SIGNATURE
         written = written or bool(line.strip())
 
 
 def _label_disclaimer(lines: list[str], labels: list[str]) -> None:
-    """The legal paragraph below the reply: only among its last paragraphs, never the first, and only with four signs."""
+    """The legal paragraph below the reply: among its last paragraphs, never the first, and only with four signs."""
     paragraphs: list[list[int]] = [[]]
     for index, line in enumerate(lines):
         if line.strip() and not labels[index]:

@@ -30,9 +30,10 @@ __all__ = [
 ]
 
 _CASE, _THREAD, _MESSAGE = "case", "mail-thread", "mail-message"
-_ID = r"[a-z]-[0-9a-z]{20}"
-_THREAD_ID = re.compile(rf"<(k-[0-9a-z]{{20}})\.([a-z2-7]{{24}})@[^<>\s@]+>", re.IGNORECASE)
-_MESSAGE_ID = re.compile(rf"<({_ID}~{_ID})\.([a-z2-7]{{24}})@[^<>\s@]+>", re.IGNORECASE)
+_THREAD_ID = re.compile(r"<(k-[0-9a-z_-]{1,40})\.([a-z2-7]{24})@[^<>\s@]+>", re.IGNORECASE)
+_MESSAGE_ID = re.compile(
+    r"<([a-z]-[0-9a-z_-]{1,40}~k-[0-9a-z_-]{1,40})\.([a-z2-7]{24})@[^<>\s@]{1,255}>", re.IGNORECASE
+)
 
 _HEADER_LIMIT = 262_144
 """Bytes of a mail's header block that are looked at."""
