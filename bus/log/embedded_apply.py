@@ -4,7 +4,6 @@ First all effects together; only when one of them fails, each in an attempt of i
 and the others go on.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -123,7 +122,7 @@ class Applier:
                 owned[_place(source)] = self._owned(transaction, source)
         try:
             results = transaction.attempt(lambda: [self._one(transaction, item, owned) for item in items])
-        except (_GuardFailed, sqlite3.Error, OverflowError) as error:
+        except Exception as error:
             _raise_if_lost(error)
             results = [self._one_alone(transaction, item, owned) for item in items]
         kept = {
@@ -182,10 +181,12 @@ class Applier:
             return transaction.attempt(lambda: self._one(transaction, item, owned))
         except _GuardFailed as error:
             return Result(applied=False, reason="conflict", detail=str(error))
-        except (sqlite3.Error, OverflowError) as error:
+        except Exception as error:
+            # Of the driver, or of a value that it cannot take (a lone surrogate, a number too large, a date).
             _raise_if_lost(error)
             race = getattr(error, "sqlite_errorname", "") in _RACES
-            return Result(applied=False, reason="conflict" if race else "invalid", detail=str(error))
+            detail = f"{type(error).__name__}: {error}"
+            return Result(applied=False, reason="conflict" if race else "invalid", detail=detail)
 
 
 def _place(source: Delivery) -> tuple[str, str, int, int]:
