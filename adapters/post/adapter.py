@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -48,6 +50,7 @@ class PostAdapter:
     manifest = MANIFEST
 
     def __init__(self, config: PostConfig, services: Services) -> None:
+        config = _with_company(config, services.options)
         self._config, self._services = config, services
         self.drop_folder = _folder(config.drop_folder, services.data_dir, "in")
         self.letter_tray = _folder(config.letter_tray, services.data_dir, "out")
@@ -120,6 +123,19 @@ class PostAdapter:
 
 def _folder(configured: str, data_dir: Path, name: str) -> Path:
     return Path(configured).expanduser() if configured else data_dir / "post" / name
+
+
+def _with_company(config: PostConfig, options: Mapping[str, Any]) -> PostConfig:
+    """Tradenames from the wiring (one, or one per language) where the channel's own settings give none."""
+    names = options.get("company")
+    if config.company.all_names() or not names:
+        return config
+    company = config.company
+    if isinstance(names, Mapping):
+        company = msgspec.structs.replace(company, names={str(key): str(value) for key, value in names.items()})
+    else:
+        company = msgspec.structs.replace(company, name=str(names))
+    return msgspec.structs.replace(config, company=company)
 
 
 def raw_from_file(data: bytes, name: str, config: PostConfig) -> Raw:

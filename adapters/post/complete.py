@@ -48,16 +48,12 @@ def judge(data: bytes) -> Completeness:
     """Whether the bytes are a whole file. What is none of our formats is whole as it is."""
     if not could_become(data):
         return Completeness.COMPLETE
-    return {
-        "application/pdf": _pdf,
-        "image/jpeg": _jpeg,
-        "image/png": _png,
-        "image/tiff": _tiff,
-    }.get(media_type(data), _nothing_yet)(data)
-
-
-def _nothing_yet(_: bytes) -> Completeness:
-    return Completeness.INCOMPLETE
+    look = {"application/pdf": _pdf, "image/jpeg": _jpeg, "image/png": _png, "image/tiff": _tiff}.get(media_type(data))
+    try:
+        return look(data) if look else Completeness.INCOMPLETE
+    except struct.error:
+        # The bytes end in the middle of a number.
+        return Completeness.INCOMPLETE
 
 
 def _pdf(data: bytes) -> Completeness:

@@ -23,7 +23,7 @@ class Company(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def name_in(self, language: str) -> str:
         """The tradename for a language."""
-        return self.names.get(language) or self.name
+        return self.names.get(language) or self.name or next(iter(self.names.values()), "")
 
     def all_names(self) -> tuple[str, ...]:
         """Every tradename, for telling our own address from the sender's."""

@@ -41,6 +41,7 @@ _REPLY_LABEL = re.compile(
 _TOP_PART_MM = 140.0
 _WINDOW_MM = (40.0, 95.0)
 """Top and bottom of the zone in which windows lie, all layouts taken together."""
+_WINDOW_RIGHT_MM = 90.0
 _MOST_BLOCK_LINES = 6
 _OLDEST = timedelta(days=365)
 _NEWEST = timedelta(days=1)
@@ -138,6 +139,9 @@ def find_sender(lines: list[Line], company: Company) -> Sender:
             address = tuple(parts)
             candidates.append((_likely(line) + 0.5, _sender(address, "return line", [line], (index,), place)))
         elif place := _place(text):
+            if line.left < _WINDOW_RIGHT_MM and line.bottom > _WINDOW_MM[0] + 12:
+                # An address in the window is the recipient's: no sender is better than a wrong one.
+                continue
             block = _block_above(lines, index, own)
             address = tuple(_LABEL.sub("", lines[member].text).strip(" -.,·•©|") for member in block)
             members = [lines[member] for member in block]

@@ -90,7 +90,7 @@ class FolderIntake:
             if left > 0:
                 due_s = min(due_s, left)
             elif seen.name not in self._busy:
-                task = asyncio.create_task(self._take(seen))
+                task = asyncio.create_task(self._take(seen, now - round((moment - before[1]) * _SECOND)))
                 self._busy[seen.name] = task
                 task.add_done_callback(lambda _, name=seen.name: self._finished(name))
         return due_s
@@ -151,15 +151,15 @@ class FolderIntake:
             ]:
                 del self._rows[other.file]
 
-    async def _take(self, seen: Seen) -> None:
+    async def _take(self, seen: Seen, since: int) -> None:
         assert self._rows is not None
         version = self._version(seen)
-        now = to_micros(self._services.clock.now())
-        row = self._rows.get(version) or FileRow(file=version, name=_shown(seen.name), state="waiting", since=now)
+        row = self._rows.get(version) or FileRow(file=version, name=_shown(seen.name), state="waiting", since=since)
         try:
             async with self._reading:
                 await self._judge(seen, row)
-        except (ContactbusError, OSError) as error:
+        except Exception as error:
+            # Whatever it is: the file stays, and is tried again after a while. Nobody loses a letter to a surprise.
             row = self._rows.get(version, row)
             wait = min(self._config.retry_first_s * 2 ** min(row.attempts, 20), self._config.retry_most_s)
             # An accepted file that cannot be moved stays accepted: only moving is tried again.
@@ -169,7 +169,8 @@ class FolderIntake:
                 row,
                 state=state,
                 attempts=row.attempts + 1,
-                reason=type(error).__name__,
+                # The reason of an accepted file says where it belongs.
+                reason=row.reason if state == "accepted" else type(error).__name__,
                 next_attempt=to_micros(self._services.clock.now()) + round(wait * _SECOND),
             )
             self._rows[version] = again
@@ -178,7 +179,7 @@ class FolderIntake:
 
     async def _judge(self, seen: Seen, row: FileRow) -> None:
         """Decide whether the file is taken now, and as what."""
-        waited = self._config.stable_s + (to_micros(self._services.clock.now()) - row.since) / _SECOND
+        waited = (to_micros(self._services.clock.now()) - row.since) / _SECOND
         data, problem, patience = b"", "", 0.0
         if seen.size == 0:
             problem, patience = EMPTY, self._config.empty_s

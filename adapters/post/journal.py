@@ -49,7 +49,7 @@ _forget_versions = delete(post_file).where(
     post_file.c.tenant == bindparam("of_tenant"),
     post_file.c.name == bindparam("of_name"),
     post_file.c.file != bindparam("but"),
-    post_file.c.state.in_(("waiting", "retry")),
+    post_file.c.state.in_(("waiting", "retry", "gone")),
     post_file.c.contact == "",
 )
 _letter = select(

@@ -1,0 +1,166 @@
+"""Real recognition of scans as offices, bad copiers and fax machines make them, in three languages and all formats."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+
+from adapters.post.samples import make_pages
+from bus.message import Contact, derive_number, encode
+
+# Every language meets every damage, and every format at least twice.
+CASES = [
+    ("de", "office", "pdf", 0.99),
+    ("nb", "office", "png", 0.98),
+    ("en", "office", "jpeg", 0.98),
+    ("de", "poor", "jpeg", 0.95),
+    ("nb", "poor", "pdf", 0.95),
+    ("en", "poor", "tiff", 0.95),
+    ("de", "fax", "tiff", 0.88),
+    ("nb", "fax", "pdf", 0.92),
+    ("en", "fax", "png", 0.92),
+]
+
+
+def word_accuracy(wanted: str, got: str) -> float:
+    """1 - word error rate."""
+    a, b = wanted.split(), got.split()
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return 1 - row[-1] / len(a)
+
+
+def body(contact: Contact, text: str) -> str:
+    """The contact's text from the salutation on."""
+    start = contact.text.find(text.split()[0])
+    return contact.text[max(0, start) :]
+
+
+@pytest.mark.parametrize(("language", "damage", "fmt", "least"), CASES)
+def test_letters_are_read(
+    letters: Any, scan: Callable[..., bytes], read: Callable[..., Contact], language: str, damage: str, fmt: str, least: float
+) -> None:
+    letter = letters[language]
+    number = derive_number("shop", language, damage)
+    contact = read(scan(language, degrade=damage, fmt=fmt, qr=number, seed=7))
+    assert contact.quality.status == "ok", contact.quality
+    assert contact.quality.confidence is not None
+    assert contact.quality.confidence > 0.9
+    assert word_accuracy(letter.text, body(contact, letter.text)) >= least
+    assert contact.language == language
+    assert contact.sender.name == letter.sender[0]
+    assert contact.sender.address == "\n".join(letter.sender)
+    assert contact.native["letter_date"] == "2026-11-20"
+    assert (contact.native["case_number"], contact.native["case_number_by"]) == (number, "qr")
+    assert contact.conversation == number
+    missing = [field for field in letter.fields if field not in contact.text]
+    assert missing == []
+    if damage == "office":
+        assert contact.subject == letter.subject
+        own = contact.own_text()
+        assert letter.sender[1] not in own
+        assert "20457" not in own
+        assert letter.fields[0] in own
+
+
+def test_the_same_bytes_give_the_same_contact(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
+    data = scan("de", degrade="office")
+    assert encode(read(data)) == encode(read(data))
+
+
+def test_a_letter_of_two_pages_in_a_tiff(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
+    text = letters["de"].text.replace(
+        "Bitte prüfen Sie das", "\n\n".join(["Zur Vorgeschichte sage ich Folgendes sehr genau. " * 12] * 4) + "\n\nBitte prüfen Sie das"
+    )
+    contact = read(scan("de", text=text, fmt="tiff", degrade="fax"))
+    assert contact.native["pages"] == 2
+    assert "schriftliche Bestätigung" in contact.text
+    assert contact.text.index("Sehr geehrte") < contact.text.index("schriftliche Bestätigung")
+
+
+@pytest.mark.parametrize("turn", [180, 90])
+def test_a_page_on_its_head_or_side_is_turned(scan: Callable[..., bytes], read: Callable[..., Contact], turn: int) -> None:
+    contact = read(scan("en", turn=turn, degrade="office"))
+    assert contact.native["turned_pages"] == [1]
+    assert contact.quality.status in ("ok", "degraded")
+    assert "SO-10388" in contact.text
+    assert contact.sender.name == "Tom Baker"
+
+
+def test_a_printed_number_is_read_without_a_code(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
+    number = derive_number("shop", "printed")
+    grouped = f"{number[:4]} {number[4:8]} {number[8:12]} {number[12:]}"
+    text = letters["nb"].text.replace("Hei,", f"Hei,\n\nsaksnummeret mitt er {grouped}.")
+    contact = read(scan("nb", text=text))
+    assert (contact.native["case_number"], contact.native["case_number_by"]) == (number, "text")
+
+
+def test_two_different_numbers_are_no_number(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
+    first, second = derive_number("a"), derive_number("b")
+    text = letters["en"].text.replace("Dear Sir or Madam,", f"Dear Sir or Madam,\n\nmy cases are {first} and {second}.")
+    contact = read(scan("en", text=text))
+    assert "case_number" not in contact.native
+    assert contact.conversation == ""
+
+
+def _handwritten(share: float) -> bytes:
+    """A typed letter with lines that no recogniser reads, scribbled as a pen does."""
+    import io
+
+    import numpy
+    from PIL import ImageDraw
+
+    (page,) = make_pages(
+        "Guten Tag,\n\nich schreibe Ihnen wegen der Rechnung und bitte um Antwort.",
+        "de",
+        ("Grete Ohlsen", "Lindenweg 4", "10969 Berlin"),
+        recipient=("Nordlicht Handel", "Hafenstraße 7", "20457 Hamburg"),
+        subject="",
+        written=date(2026, 11, 20),
+        place="",
+        qr=None,
+        font=0,
+        size=11,
+        dpi=300,
+    )
+    pen, chance = ImageDraw.Draw(page), numpy.random.default_rng(3)
+    for line in range(round(14 * share)):
+        across = 300.0
+        while across < 2100:
+            points = [
+                (across + x * 16, 1650 + line * 110 + float(chance.normal(0, 24))) for x in range(int(chance.integers(4, 12)))
+            ]
+            pen.line(points, fill=30, width=5, joint="curve")
+            across = points[-1][0] + 45
+    out = io.BytesIO()
+    page.save(out, format="PNG", dpi=(300, 300))
+    return out.getvalue()
+
+
+def test_handwriting_goes_to_a_person(read: Callable[..., Contact]) -> None:
+    contact = read(_handwritten(1.0))
+    assert contact.quality.status == "unreadable"
+    assert any("handwriting" in reason for reason in contact.quality.reasons)
+    assert contact.text == ""  # nothing decides on half a letter
+
+
+def test_a_note_in_the_margin_is_noticed(read: Callable[..., Contact]) -> None:
+    contact = read(_handwritten(0.08))
+    assert contact.quality.status == "degraded"
+    assert "Rechnung" in contact.text
+
+
+def test_a_blank_page_is_said_to_be_blank(read: Callable[..., Contact]) -> None:
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("L", (2480, 3508), 246).save(out, format="PNG", dpi=(300, 300))
+    contact = read(out.getvalue())
+    assert contact.quality.status == "unreadable"
+    assert contact.quality.reasons == ("nothing is written on the pages",)
