@@ -1,7 +1,7 @@
 """What the start page needs to know and may use. Built by the wiring."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class StartServices:
     mail_address: str = ""
     drop_folder: Path | None = None
     letter_tray: Path | None = None
-    phone_numbers: Mapping[str, str] = {}
+    phone_numbers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Lines and the language that each speaks."""
     phone_token: Callable[[], str] | None = None
     """The secret that signs the telephone company's requests."""

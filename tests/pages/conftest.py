@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,16 +14,21 @@ import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, async_playwright
 
+from adapters.email.mailbox import Mailbox
 from bus.adapter.tokens import Signer
 from bus.clock import SystemClock, to_micros
 from bus.log.embedded import EmbeddedEngine
-from bus.message import Party, derive_id, derive_number
+from bus.log.port import Record
+from bus.log.topics import lane_of
+from bus.message import Contact, Party, Reply, Status, derive_id, derive_number, encode
 from bus.store.blobs import Blobs
 from bus.store.port import Effect
 from bus.web import routes as asset_routes
+from deploy.start import StartPages, StartServices
 from workers.case import model, rules
 from workers.case.changes import Draft, load_case
 from workers.case.people import person_write
+from workers.case.work import Identified, Intent, Understanding, WorkItem
 from workers.desk.files import FileKeeper  # noqa: F401 - declares the desk's tables before the schema is created
 from workers.desk.login import login_url
 from workers.desk.web import DeskPages
@@ -213,3 +219,127 @@ def soon() -> Any:
 def moment() -> datetime:
     """A moment for tests without a server."""
     return datetime.fromisoformat("2026-01-05T09:00:00+00:00")
+
+
+class Traveller:
+    """Lets a contact travel over a real log, record by record, as the workers would."""
+
+    def __init__(self, log: Any, clock: Any, tenant: str = "shop") -> None:
+        self.log, self.clock, self.tenant = log, clock, tenant
+
+    async def put(self, topic: str, key: str, value: Any, record_id: str) -> None:
+        """Append one record."""
+        record = Record(topic=topic, key=key, value=encode(value), id=record_id, headers={"tenant": self.tenant})
+        await self.log.append([record])
+
+    async def received(self, seed: str, number: int = 1, **other: Any) -> Contact:
+        """The contact is accepted."""
+        data = {**SEEDS[seed], **other}
+        now = self.clock.now()
+        contact = Contact(
+            id=derive_id("c", self.tenant, seed, str(number)), tenant=self.tenant, channel=data["channel"],
+            account="test", sender=Party(kind=data["channel"], address=data["address"], name=data["name"]),
+            occurred_at=now, received_at=now - timedelta(milliseconds=180), subject=data["subject"],
+            text=data["text"], conversation=f"conversation-{seed}",
+        )  # fmt: skip
+        await self.put("contact.received", f"{self.tenant}/{contact.channel}", contact, contact.id)
+        return contact
+
+    async def understood(self, seed: str, contact: Contact) -> str:
+        """Case and intent are found; the case's id."""
+        data = SEEDS[seed]
+        case = derive_id("k", self.tenant, seed)
+        identified = Identified(contact=contact, case=case, person="p-1")
+        await self.put("contact.identified", case, identified, derive_id("e", contact.id, "identified"))
+        understanding = Understanding(
+            language=data["language"], department=data["department"], decision="accept",
+            intents=(Intent(label=data["intent"], confidence=0.94),), reasons=("zweimal",),
+        )  # fmt: skip
+        item = WorkItem(contact=contact, case=case, person="p-1", understanding=understanding)
+        topic = f"work.{data['department']}.{lane_of(data['channel'])}"
+        await self.put(topic, case, item, derive_id("e", contact.id, "work"))
+        return case
+
+    async def answered(self, seed: str, contact: Contact, case: str, text: str, state: str = "delivered") -> None:
+        """A reply is planned and on its way."""
+        reply = Reply(
+            id=derive_id("r", case, contact.id), tenant=self.tenant, case=case, channel=contact.channel,
+            account="test", to=contact.sender, text=text, language=SEEDS[seed]["language"],
+        )  # fmt: skip
+        await self.put(f"reply.{contact.channel}", case, reply, reply.id)
+        status = Status(
+            reply=reply.id, tenant=self.tenant, case=case, channel=contact.channel, state=state,
+            at=self.clock.now() + timedelta(seconds=1),
+        )  # fmt: skip
+        await self.put("reply.status", case, status, derive_id("e", reply.id, state))
+
+    async def whole(self, seed: str, text: str) -> Contact:
+        """All of it."""
+        contact = await self.received(seed)
+        case = await self.understood(seed, contact)
+        await self.answered(seed, contact, case, text)
+        return contact
+
+
+CUSTOMERS = (
+    {"name": "Grete Ohlsen", "language": "de", "email": "grete.ohlsen@kunde.example", "phone": "+49305550101",
+     "address": "Lindenweg 4\n10969 Berlin", "problem": "SO-10234 steht zweimal auf meiner Karte, je 49,90 EUR."},
+    {"name": "Kari Lunde", "language": "nb", "email": "kari.lunde@kunde.example", "phone": "+4722550102",
+     "address": "Storgata 12\n0155 Oslo", "problem": "Jeg vil angre på kjøpet av SO-10301."},
+    {"name": "Tom Baker", "language": "en", "email": "tom.baker@customer.example", "phone": "+442079460103",
+     "address": "8 Mill Lane\nYork YO1 7AB", "problem": "I was charged 24.99 instead of 19.99, receipt R-77120."},
+)  # fmt: skip
+
+
+@dataclass
+class Start:
+    """The running start page with its real doors."""
+
+    pages: StartPages
+    base: str
+    mail_door: Mailbox
+    mailbox: Mailbox
+    drop_folder: Path
+    letter_tray: Path
+    traveller: Traveller
+    headers: dict[str, str]
+
+
+@asynccontextmanager
+async def start_page(engine: Any, clock: Any, folder: Path, *, demo: bool = True) -> AsyncIterator[Start]:
+    """Serve the start page. The mail door is a real SMTP server; so is the customers' mailbox."""
+    drop_folder, letter_tray = folder / "in", folder / "out"
+    drop_folder.mkdir(parents=True)
+    letter_tray.mkdir()
+    async with Mailbox() as mail_door, Mailbox() as mailbox:
+        host, port = mail_door.address
+        services = StartServices(
+            log=engine, clock=clock, pack=load("shop"), tenant="shop",
+            channels=("email", "chat", "phone", "post", "link"), base_url="http://127.0.0.1:1", demo=demo,
+            smtp=f"{host}:{port}", mail_address="hilfe@shop.example", drop_folder=drop_folder,
+            letter_tray=letter_tray, phone_numbers={"+49301234567": "de", "+4721234567": "nb"},
+            phone_token=lambda: "token", mailbox=mailbox, desk_link=lambda: "http://x/desk/login?token=abc",
+            customers=CUSTOMERS, missing=("missing.relay",) if not demo else (),
+        )  # fmt: skip
+        pages = StartPages(services)
+        runner, base = await serve([*asset_routes(), *pages.routes()])
+        following = asyncio.create_task(pages.follow())
+        headers = {"Origin": base, "X-Contactbus-Start": "1", "Content-Type": "application/json"}
+        yield Start(pages, base, mail_door, mailbox, drop_folder, letter_tray, Traveller(engine, clock), headers)
+        following.cancel()
+        await pages.close()
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def start(engine: EmbeddedEngine, clock: Any, tmp_path: Path) -> AsyncIterator[Start]:
+    """The start page of the demo."""
+    async with start_page(engine, clock, tmp_path / "post") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def quiet_start(engine: EmbeddedEngine, clock: Any, tmp_path: Path) -> AsyncIterator[Start]:
+    """The start page of a product that works for real customers."""
+    async with start_page(engine, clock, tmp_path / "post", demo=False) as opened:
+        yield opened

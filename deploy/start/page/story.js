@@ -34,27 +34,34 @@ export function story(journeys, selected, choose) {
   ];
 }
 
+const opened = new Map(); // records that somebody is looking at stay open while news comes in
+
 function stepLine(journey, step, number) {
+  const key = `step-${journey.contact}-${number}`;
   const after = (new Date(step.at) - new Date(journey.at)) / 1000;
-  const pre = h("pre", { hidden: true, tabindex: "0", "aria-label": t("start.story.record") });
+  const pre = h("pre", { hidden: !opened.has(key), tabindex: "0", "aria-label": t("start.story.record") }, opened.get(key) || "");
   const button = h(
     "button",
-    { class: "plain step", "aria-expanded": "false", dataset: { key: `step-${journey.contact}-${number}` } },
+    { class: "plain step", "aria-expanded": String(opened.has(key)), dataset: { key } },
     h("span", { class: "figures quiet at" }, `+${seconds(Math.max(0, after))}`),
     icon(step.stop === "reply" ? "bubble" : step.word === "failed" ? "warning" : "check"),
     h("span", {}, stepWords(journey, step)),
     h("code", { class: "quiet topic" }, step.topic),
   );
   button.addEventListener("click", async () => {
-    const show = pre.hidden;
-    button.setAttribute("aria-expanded", String(show));
-    pre.hidden = !show;
-    if (show && !pre.textContent) {
-      const answer = await fetch(`/start/api/record?${new URLSearchParams({ topic: step.topic, partition: step.partition, offset: step.offset })}`);
-      pre.textContent = answer.ok ? JSON.stringify(await answer.json(), null, 2) : t("error.gone");
-    }
+    if (opened.has(key)) opened.delete(key);
+    else opened.set(key, await record(step));
+    button.setAttribute("aria-expanded", String(opened.has(key)));
+    pre.hidden = !opened.has(key);
+    pre.textContent = opened.get(key) || "";
   });
   return [button, pre];
+}
+
+async function record(step) {
+  const { topic, partition, offset } = step;
+  const answer = await fetch(`/start/api/record?${new URLSearchParams({ topic, partition, offset })}`);
+  return answer.ok ? JSON.stringify(await answer.json(), null, 2) : t("error.gone");
 }
 
 function stepWords(journey, step) {
