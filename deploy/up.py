@@ -40,7 +40,7 @@ class Ready(msgspec.Struct, kw_only=True):
 
 
 def _options(core: Core) -> dict[str, Any]:
-    return {"company": core.pack.company, "languages": core.pack.languages}
+    return {"company": dict(core.pack.file.company), "languages": core.pack.languages}
 
 
 class _Build:
@@ -91,7 +91,7 @@ async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool,
     build_up.process = process
     from deploy.pages import add_pages
 
-    pages = add_pages(process, base_url=build_up.base_url, demo=demo)
+    pages = add_pages(process, base_url=build_up.base_url, mailbox=demo.mailbox if demo is not None else None)
     await process.start()
     await _wait_for_doors(channels)
     ready = _ready(core, channels, build_up.base_url, demo is not None)
@@ -152,9 +152,9 @@ async def _wait_for_doors(channels: Sequence[HostedChannel]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_READY_S):
             for channel in channels:
-                opened = getattr(channel.adapter, "opened", None)
-                if opened is not None:
-                    await opened.wait()
+                listening = getattr(channel.adapter, "listening", None)
+                if listening is not None:
+                    await listening()
 
 
 def _ready(core: Core, channels: Sequence[HostedChannel], base_url: str, with_mailbox: bool) -> Ready:
@@ -172,9 +172,9 @@ def _ready(core: Core, channels: Sequence[HostedChannel], base_url: str, with_ma
         phone_numbers={},
     )
     if "email" in adapters:
-        address: Any = adapters["email"].adapter
-        host_name, port = address.smtp_address
-        ready.smtp = f"{host_name}:{port}"
+        mail: Any = adapters["email"].adapter
+        if mail.smtp_address is not None:
+            ready.smtp = ":".join(map(str, mail.smtp_address))
     if "post" in adapters:
         post: Any = adapters["post"].adapter
         ready.drop_folder, ready.letter_tray = str(post.drop_folder.resolve()), str(post.letter_tray.resolve())

@@ -27,20 +27,20 @@ def chat() -> None:
 @async_command
 async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, as_json: bool) -> None:
     """Say each TEXT in one conversation, one after the other, and print the answers."""
-    from adapters.chat.client import ChatClient, ChatUnavailable
+    from adapters.chat.client import ChatClient, ChatRefused
 
     turns: list[dict[str, Any]] = []
     try:
         async with ChatClient(url or "http://127.0.0.1:8080", lang=lang) as client:
             for text in texts:
                 answers = await client.say(text)
-                turns.append({"say": text, "answers": [answer.text for answer in answers]})
+                turns.append({"say": text, "answers": [str(answer.data.get("text", "")) for answer in answers]})
                 if not as_json:
                     click.echo(click.style(f"you     {text}", dim=True))
                     for answer in answers:
-                        click.echo(f"answer  {answer.text}")
-    except ChatUnavailable as error:
-        fail(str(error))
+                        click.echo(f"answer  {answer.data.get('text', '')}")
+    except (ChatRefused, TimeoutError, OSError) as error:
+        fail(str(error) or f"nobody answers at {url or 'http://127.0.0.1:8080'}; is the product running?")
     if as_json:
         print_json(turns)
 
@@ -118,8 +118,8 @@ async def _call(
     try:
         call = await simulate_call(
             url,
-            from_=from_,
-            to=to,
+            from_,
+            to,
             turns=[makers[kind](text) for kind, text in turns],
             clock=clock,
             auth_token=secret.read_text().strip(),

@@ -13,7 +13,7 @@ from adapters.phone.config import TOKEN_FILE
 from bus.config import Layered
 from deploy.core import Core
 from deploy.demo.plays import PLAYS, Play, Played, Scene
-from deploy.settings import DemoSettings
+from deploy.settings import DemoSettings, ProductSettings
 from workers.case.listing import list_cases
 
 __all__ = ["Stage"]
@@ -44,7 +44,8 @@ class Stage:
     async def open(cls, layers: Layered) -> "Stage":
         """Open the mailbox and make it the relay, unless a relay was named."""
         settings: DemoSettings = layers.section("demo", DemoSettings)
-        mailbox = Mailbox(settings.mailbox_host, settings.mailbox_port)
+        product: ProductSettings = layers.section("product", ProductSettings)
+        mailbox = Mailbox(settings.mailbox_host, settings.mailbox_port, folder=product.data_dir / "mailbox")
         await mailbox.start()
         host, port = mailbox.address
         if "relay_host" not in layers.names("adapters.email"):
@@ -98,7 +99,7 @@ class Stage:
 
     async def close(self) -> None:
         """Close the mailbox."""
-        await self.mailbox.stop()
+        await self.mailbox.close()
 
 
 def _done(case: dict[str, Any] | None) -> str:
@@ -108,7 +109,7 @@ def _done(case: dict[str, Any] | None) -> str:
         return "handed to a person"
     if case["status"] == "closed":
         return f"closed: {case['outcome'] or 'done'}"
-    return _WAITS_FOR.get(case["pending"], case["status"])
+    return _WAITS_FOR.get(case["pending"], str(case["status"]))
 
 
 def _address(core: Core) -> str:

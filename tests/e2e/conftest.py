@@ -129,7 +129,7 @@ class Product:
         """The first `count` mails that an address received, in order."""
 
         async def enough() -> list[Any] | None:
-            found = [mail for mail in self.mailbox.mails if mail.to == address]
+            found = self.mailbox.sent_to(address)
             return found if len(found) >= count else None
 
         return await eventually(enough, timeout, f"{count} mails to {address}")
@@ -148,7 +148,7 @@ class Product:
         to = next(n for n, spoken in self.ready["phone_numbers"].items() if spoken == language)
         token = (self.data / "twilio_auth_token").read_text().strip()
         return await simulate_call(
-            self.url, from_=from_, to=to, turns=list(turns), clock="virtual", auth_token=token, tenant="shop"
+            self.url, from_, to, turns=list(turns), clock="virtual", auth_token=token, tenant="shop"
         )
 
 
@@ -190,7 +190,7 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     opened = Mailbox("127.0.0.1", 0)
     await opened.start()
     yield opened
-    await opened.stop()
+    await opened.close()
 
 
 @pytest_asyncio.fixture

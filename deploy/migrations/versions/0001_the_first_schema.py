@@ -1,0 +1,588 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "acknowledgement",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("address_key", sa.Text(), nullable=False),
+        sa.Column("domain_key", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", name=op.f("pk_acknowledgement")),
+    )
+    with op.batch_alter_table("acknowledgement", schema=None) as batch_op:
+        batch_op.create_index("ix_acknowledgement_recent", ["tenant", "domain_key", "at"], unique=False)
+
+    op.create_table(
+        "case_event",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", "seq", name=op.f("pk_case_event")),
+    )
+    op.create_table(
+        "case_file",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", "contact", "digest", name=op.f("pk_case_file")),
+    )
+    op.create_table(
+        "cases",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("department", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("assignee", sa.Text(), nullable=False),
+        sa.Column("tone", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("urgency", sa.Integer(), nullable=False),
+        sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("updated", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("snapshot", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_cases")),
+    )
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index("ix_cases_tenant_person", ["tenant", "person"], unique=False)
+        batch_op.create_index("ix_cases_tenant_status", ["tenant", "status", "due"], unique=False)
+        batch_op.create_index("uq_cases_tenant_number", ["tenant", "number"], unique=True)
+
+    op.create_table(
+        "challenge",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("identity", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("used", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("code_expires", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("link_expires", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_challenge")),
+    )
+    with op.batch_alter_table("challenge", schema=None) as batch_op:
+        batch_op.create_index("ix_challenge_tenant_customer", ["tenant", "customer", "created"], unique=False)
+
+    op.create_table(
+        "charge",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("refunded", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_charge")),
+    )
+    with op.batch_alter_table("charge", schema=None) as batch_op:
+        batch_op.create_index("ix_charge_tenant_order_id", ["tenant", "order_id"], unique=False)
+
+    op.create_table(
+        "chat_event",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("speaker", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "session", "seq", name=op.f("pk_chat_event")),
+        sa.UniqueConstraint("tenant", "id", name=op.f("uq_chat_event_tenant_id")),
+    )
+    with op.batch_alter_table("chat_event", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_chat_event_tenant_kind_at"), ["tenant", "kind", "at"], unique=False)
+
+    op.create_table(
+        "consent",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("granted_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "person", "purpose", "channel", name=op.f("pk_consent")),
+    )
+    op.create_table(
+        "contact_case",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "contact", name=op.f("pk_contact_case")),
+    )
+    with op.batch_alter_table("contact_case", schema=None) as batch_op:
+        batch_op.create_index("ix_contact_case_case_id", ["tenant", "case_id"], unique=False)
+
+    op.create_table(
+        "customer",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_customer")),
+    )
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.create_index("ix_customer_tenant_email", ["tenant", "email"], unique=False)
+        batch_op.create_index("ix_customer_tenant_person", ["tenant", "person"], unique=False)
+
+    op.create_table(
+        "dead_letter",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("log_offset", sa.BigInteger(), nullable=False),
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
+    )
+    with op.batch_alter_table("dead_letter", schema=None) as batch_op:
+        batch_op.create_index("ix_dead_letter_state", ["state", "at"], unique=False)
+
+    op.create_table(
+        "dead_letter_audit",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("dead_letter", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter_audit")),
+    )
+    op.create_table(
+        "desk_link",
+        sa.Column("nonce", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_desk_link")),
+    )
+    op.create_table(
+        "desk_session",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_desk_session")),
+    )
+    with op.batch_alter_table("desk_session", schema=None) as batch_op:
+        batch_op.create_index("ix_desk_session_expires_at", ["expires_at"], unique=False)
+
+    op.create_table(
+        "goods_return",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_goods_return")),
+    )
+    with op.batch_alter_table("goods_return", schema=None) as batch_op:
+        batch_op.create_index("ix_goods_return_tenant_order_id", ["tenant", "order_id"], unique=False)
+
+    op.create_table(
+        "identity",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("on_file", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("proven", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "kind", "address", name=op.f("pk_identity")),
+    )
+    with op.batch_alter_table("identity", schema=None) as batch_op:
+        batch_op.create_index("ix_identity_tenant_person", ["tenant", "person"], unique=False)
+
+    op.create_table(
+        "invoice",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("total", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("issued", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("lines", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_invoice")),
+    )
+    with op.batch_alter_table("invoice", schema=None) as batch_op:
+        batch_op.create_index("ix_invoice_tenant_order_id", ["tenant", "order_id"], unique=False)
+
+    op.create_table(
+        "log",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("partition_id", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_log")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("log", schema=None) as batch_op:
+        batch_op.create_index("ix_log_partition_id", ["partition_id"], unique=False)
+
+    op.create_table(
+        "log_member",
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("incarnation", sa.Text(), nullable=False),
+        sa.Column("boot", sa.Text(), nullable=False),
+        sa.Column("heartbeat", sa.BigInteger(), nullable=False),
+        sa.Column("topics", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "member", name=op.f("pk_log_member")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "log_once",
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "id", name=op.f("pk_log_once")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("log_once", schema=None) as batch_op:
+        batch_op.create_index("ix_log_once_day", ["day"], unique=False)
+
+    op.create_table(
+        "log_partition",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("head", sa.BigInteger(), nullable=False),
+        sa.Column("appended", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_partition")),
+        sa.UniqueConstraint("topic", "number", name=op.f("uq_log_partition_topic_number")),
+    )
+    op.create_table(
+        "log_progress",
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("partition_id", sa.Integer(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.Column("finished_above", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "partition_id", name=op.f("pk_log_progress")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "order_line",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("line", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("variant", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("price", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("shelf_price", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "order_id", "line", name=op.f("pk_order_line")),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("tracking", sa.Text(), nullable=False),
+        sa.Column("total", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("placed", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("expected", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("delivered", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_orders")),
+    )
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.create_index("ix_orders_tenant_customer", ["tenant", "customer"], unique=False)
+        batch_op.create_index("ix_orders_tenant_receipt", ["tenant", "receipt"], unique=False)
+
+    op.create_table(
+        "person",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_person")),
+    )
+    op.create_table(
+        "phone_call",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("call_sid", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("caller", sa.Text(), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "call_sid", name=op.f("pk_phone_call")),
+    )
+    with op.batch_alter_table("phone_call", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_phone_call_tenant_caller_began_at"), ["tenant", "caller", "began_at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_phone_call_tenant_due_at"), ["tenant", "due_at"], unique=False)
+
+    op.create_table(
+        "post_file",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("file", sa.Text(), nullable=False, comment="derived from name, size and time of change"),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="waiting, retry, accepted, done, held, gone"),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column(
+            "since", sa.BigInteger(), nullable=False, comment="microseconds; when this state of the file was first seen"
+        ),
+        sa.Column("next_attempt", sa.BigInteger(), nullable=False, comment="microseconds"),
+        sa.PrimaryKeyConstraint("tenant", "file", name=op.f("pk_post_file")),
+        comment="every file of the drop folder, so that none is forgotten",
+    )
+    op.create_table(
+        "post_letter",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("case", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False, comment="planned, handing, handed, printed, posted, failed"),
+        sa.Column("at", sa.BigInteger(), nullable=False, comment="microseconds"),
+        sa.PrimaryKeyConstraint("tenant", "reply", name=op.f("pk_post_letter")),
+        comment="every letter that was or may have been put into the tray",
+    )
+    op.create_table(
+        "product",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("names", sa.Text(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("variants", sa.Text(), nullable=False),
+        sa.Column("stock", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_product")),
+    )
+    op.create_table(
+        "refund",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("charge_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_refund")),
+    )
+    with op.batch_alter_table("refund", schema=None) as batch_op:
+        batch_op.create_index("ix_refund_tenant_order_id", ["tenant", "order_id"], unique=False)
+
+    op.create_table(
+        "send_ledger",
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("provider_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("planned_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("reply", name=op.f("pk_send_ledger")),
+    )
+    with op.batch_alter_table("send_ledger", schema=None) as batch_op:
+        batch_op.create_index("ix_send_ledger_case", ["tenant", "case_id"], unique=False)
+        batch_op.create_index("ix_send_ledger_state", ["state", "changed_at"], unique=False)
+
+    op.create_table(
+        "suppression",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "person", "purpose", name=op.f("pk_suppression")),
+    )
+    op.create_table(
+        "thread",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("conversation", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "channel", "conversation", name=op.f("pk_thread")),
+    )
+    op.create_table(
+        "timer",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_timer")),
+    )
+    with op.batch_alter_table("timer", schema=None) as batch_op:
+        batch_op.create_index("ix_timer_due", ["due"], unique=False)
+
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("timer", schema=None) as batch_op:
+        batch_op.drop_index("ix_timer_due")
+
+    op.drop_table("timer")
+    op.drop_table("thread")
+    op.drop_table("suppression")
+    with op.batch_alter_table("send_ledger", schema=None) as batch_op:
+        batch_op.drop_index("ix_send_ledger_state")
+        batch_op.drop_index("ix_send_ledger_case")
+
+    op.drop_table("send_ledger")
+    with op.batch_alter_table("refund", schema=None) as batch_op:
+        batch_op.drop_index("ix_refund_tenant_order_id")
+
+    op.drop_table("refund")
+    op.drop_table("product")
+    op.drop_table("post_letter")
+    op.drop_table("post_file")
+    with op.batch_alter_table("phone_call", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_phone_call_tenant_due_at"))
+        batch_op.drop_index(batch_op.f("ix_phone_call_tenant_caller_began_at"))
+
+    op.drop_table("phone_call")
+    op.drop_table("person")
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.drop_index("ix_orders_tenant_receipt")
+        batch_op.drop_index("ix_orders_tenant_customer")
+
+    op.drop_table("orders")
+    op.drop_table("order_line")
+    op.drop_table("log_progress")
+    op.drop_table("log_partition")
+    with op.batch_alter_table("log_once", schema=None) as batch_op:
+        batch_op.drop_index("ix_log_once_day")
+
+    op.drop_table("log_once")
+    op.drop_table("log_member")
+    with op.batch_alter_table("log", schema=None) as batch_op:
+        batch_op.drop_index("ix_log_partition_id")
+
+    op.drop_table("log")
+    with op.batch_alter_table("invoice", schema=None) as batch_op:
+        batch_op.drop_index("ix_invoice_tenant_order_id")
+
+    op.drop_table("invoice")
+    with op.batch_alter_table("identity", schema=None) as batch_op:
+        batch_op.drop_index("ix_identity_tenant_person")
+
+    op.drop_table("identity")
+    with op.batch_alter_table("goods_return", schema=None) as batch_op:
+        batch_op.drop_index("ix_goods_return_tenant_order_id")
+
+    op.drop_table("goods_return")
+    with op.batch_alter_table("desk_session", schema=None) as batch_op:
+        batch_op.drop_index("ix_desk_session_expires_at")
+
+    op.drop_table("desk_session")
+    op.drop_table("desk_link")
+    op.drop_table("dead_letter_audit")
+    with op.batch_alter_table("dead_letter", schema=None) as batch_op:
+        batch_op.drop_index("ix_dead_letter_state")
+
+    op.drop_table("dead_letter")
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.drop_index("ix_customer_tenant_person")
+        batch_op.drop_index("ix_customer_tenant_email")
+
+    op.drop_table("customer")
+    with op.batch_alter_table("contact_case", schema=None) as batch_op:
+        batch_op.drop_index("ix_contact_case_case_id")
+
+    op.drop_table("contact_case")
+    op.drop_table("consent")
+    with op.batch_alter_table("chat_event", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_chat_event_tenant_kind_at"))
+
+    op.drop_table("chat_event")
+    with op.batch_alter_table("charge", schema=None) as batch_op:
+        batch_op.drop_index("ix_charge_tenant_order_id")
+
+    op.drop_table("charge")
+    with op.batch_alter_table("challenge", schema=None) as batch_op:
+        batch_op.drop_index("ix_challenge_tenant_customer")
+
+    op.drop_table("challenge")
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.drop_index("uq_cases_tenant_number")
+        batch_op.drop_index("ix_cases_tenant_status")
+        batch_op.drop_index("ix_cases_tenant_person")
+
+    op.drop_table("cases")
+    op.drop_table("case_file")
+    op.drop_table("case_event")
+    with op.batch_alter_table("acknowledgement", schema=None) as batch_op:
+        batch_op.drop_index("ix_acknowledgement_recent")
+
+    op.drop_table("acknowledgement")
