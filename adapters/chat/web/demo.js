@@ -32,7 +32,7 @@ async function show(language) {
       h("li", {}, drawing(item.shape), h("h2", {}, t(`goods.${item.key}`)), h("p", {}, formatMoney(item[price], currency))),
     ),
   );
-  window.contactbusChat?.setLanguage(language);
+  customElements.whenDefined("contactbus-chat").then(() => window.contactbusChat.setLanguage(language));
 }
 
 function choose(language) {

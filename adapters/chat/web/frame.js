@@ -52,7 +52,7 @@ function build() {
   view.title = labelled(h("h1"), (it) => (it.textContent = title()));
   view.language = h(
     "select",
-    { class: "language", onchange: () => chooseLanguage(view.language.value) },
+    { class: "language", onchange: chooseLanguage },
     Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)),
   );
   labelled(view.language, (it) => {
@@ -107,11 +107,15 @@ function title() {
   return new URLSearchParams(location.search).get("title") || company || t("title");
 }
 
-async function chooseLanguage(code) {
-  save("language", code);
+async function changeLanguage(code) {
   await useLanguage(code, WORDS);
   line.language = code;
   relabel();
+}
+
+function chooseLanguage() {
+  save("language", view.language.value);
+  return changeLanguage(view.language.value);
 }
 
 function relabel() {
@@ -172,6 +176,7 @@ line.addEventListener("event", ({ detail: event }) => {
     view.news.lang = event.data.lang || language();
     view.news.textContent = `${transcript.authorOf(event)}: ${event.data.text}`;
     if (!open) unread += 1;
+    tell({});
   }
   seen();
   showStatus();
@@ -227,17 +232,20 @@ function tell(message) {
 }
 
 let heardParent = () => {};
+let built = () => {};
+const building = new Promise((resolve) => (built = resolve));
 
 addEventListener("message", async ({ source, data }) => {
   const said = embedded && source === parent && data?.contactbus;
   if (!said) return;
+  await building;
   if ("open" in said) {
     open = said.open;
-    if (open) view.text?.focus();
+    if (open) view.text.focus();
     seen();
     tell({});
   }
-  if (said.language in LANGUAGES) await chooseLanguage(said.language);
+  if (said.language in LANGUAGES) await changeLanguage(said.language);
   if (said.identity) await line.identify(said.identity);
   heardParent();
 });
@@ -247,6 +255,7 @@ await useLanguage(load("language") ?? preferredLanguage(), WORDS);
 build();
 relabel();
 for (const message of line.outbox.values()) transcript.addMine(message);
+built();
 if (embedded) {
   // Who is logged in is known before the first connection; a site without our loader is not waited for long.
   const answered = new Promise((resolve) => (heardParent = resolve));

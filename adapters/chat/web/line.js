@@ -14,11 +14,11 @@ const TOKEN = 4401;
 const REFUSED = [4403, 1008];
 
 /**
- * Dispatches: `state` (connecting, open, lost, refused), `welcome`, `event`, `reset`, `sent`, `failed`, `typing`,
+ * Dispatches: `state` (idle until started, connecting, open, lost, refused), `welcome`, `event`, `reset`, `sent`, `failed`, `typing`,
  * `queue`, `company`; `detail` is the frame. Messages waiting to be sent are in `outbox`, by client message id.
  */
 export class Line extends EventTarget {
-  state = "connecting";
+  state = "idle";
   outbox = new Map();
   #socket = null;
   #cursor = "";
@@ -36,16 +36,18 @@ export class Line extends EventTarget {
     const waiting = loadAll("out.").sort((a, b) => a.at - b.at);
     for (const message of waiting) this.outbox.set(message.cid, message);
     const again = () => {
-      if (!this.#socket && this.state !== "refused" && document.visibilityState === "visible") this.#connect();
+      const wanted = this.state !== "idle" && this.state !== "refused";
+      if (wanted && !this.#socket && document.visibilityState === "visible") this.#connect();
     };
     addEventListener("online", again);
     addEventListener("pageshow", again);
     document.addEventListener("visibilitychange", again);
-    addEventListener("offline", () => this.#lose(FIRST_WAIT_MS));
+    addEventListener("offline", () => this.#socket && this.#lose(FIRST_WAIT_MS));
   }
 
   start(language) {
     this.#language = language;
+    this.#set("connecting");
     this.#connect();
   }
 

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -75,9 +74,7 @@ async def test_two_hundred_cuts_lose_double_and_reorder_nothing(open_door: OpenD
             burst = [f"Nachricht {len(told) + n}" for n in range(3)]
             told += burst
             await asyncio.gather(*(client.tell(text) for text in burst))
-        while sum(event.kind == "reply" for event in client.events) < len(told):
-            with suppress(TimeoutError):
-                await client._until(lambda known=len(client.events): len(client.events) != known, 1.0)
+        await client._until(lambda: sum(event.kind == "reply" for event in client.events) == len(told), 30)
     session = client.session
     await client.close()
     await proxy.stop()

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Frame, Page, async_playwright, expect
 
@@ -162,7 +164,9 @@ async def test_a_visitor_gets_by_with_the_keyboard_alone(browser: Browser, door:
     assert contact.language == "de"
 
     await page.keyboard.press("Shift+Tab")
-    assert await frame.evaluate("document.activeElement.getAttribute('role')") == "log", "the conversation can be reached"
+    assert await frame.evaluate("document.activeElement.getAttribute('role')") == "log", (
+        "the conversation can be reached"
+    )
     await page.keyboard.press("Shift+Tab")
     await expect(frame.get_by_role("button", name="Mit einem Menschen sprechen")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -390,20 +394,51 @@ async def test_only_named_sites_may_embed_it_and_nothing_runs_inline(door: Any, 
         assert "frame-ancestors 'self';" in page.headers["Content-Security-Policy"] + ";"
 
 
-async def test_a_site_that_is_not_named_sees_no_chat(browser: Browser, door: Any) -> None:
+@pytest_asyncio.fixture
+async def other_site(door: Any) -> AsyncIterator[str]:
+    """Somebody else's page, on an origin of its own, with our script tag."""
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(
+            text=f'<!doctype html><body><script src="{door.url}/chat/widget.js" data-lang="en"></script></body>',
+            content_type="text/html",
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/", page)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_a_site_that_is_not_named_sees_no_chat(browser: Browser, other_site: str) -> None:
     page = await browser.new_page()
-    await page.route(
-        "https://evil.example/",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f'<body><script src="{door.url}/chat/widget.js"></script></body>'
-        ),
-    )
     refused = asyncio.Event()
     page.on("console", lambda message: refused.set() if "frame-ancestors" in message.text else None)
-    await page.goto("https://evil.example/")
+    await page.goto(other_site)
     await page.evaluate("contactbusChat.open()")
     async with asyncio.timeout(5):
         await refused.wait()
+    assert await page.locator("contactbus-chat").count() == 1
+
+
+async def test_a_named_site_can_embed_it(browser: Browser, door: Any, other_site: str, open_door: OpenDoor) -> None:
+    # The door is opened again at its own address, now that the other site has one.
+    await door.stop()
+    door.config = msgspec.structs.replace(door.config, sites=(other_site,))
+    await door.restart()
+    page = await browser.new_page()
+    watch(page)
+    await page.goto(other_site)
+    await page.get_by_role("button", name="Open chat").click()
+    frame = await frame_of(page)
+    await speak(frame, "Hello from next door")
+    await expect(frame.locator(".visitor .state")).to_have_text("Sent")
+    await frame.locator("textarea").press("Escape")
+    await expect(page.locator("contactbus-chat iframe")).to_be_hidden()
 
 
 async def test_the_site_tells_who_is_logged_in(browser: Browser, open_door: OpenDoor) -> None:
@@ -430,31 +465,33 @@ async def test_the_site_tells_who_is_logged_in(browser: Browser, open_door: Open
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-async def test_it_is_accessible_and_fits_in_every_language_light_and_width(browser: Browser, door: Any, lang: str) -> None:
+async def test_it_is_accessible_and_fits_in_every_language_light_and_width(
+    browser: Browser, door: Any, lang: str
+) -> None:
+    page, frame = await opened(browser, door, lang)
+    await speak(frame, TALK[lang])
+    await expect(frame.locator(".company")).to_have_count(1)
     for scheme in ("light", "dark"):
         for width, height in ((360, 640), (1440, 900)):
-            page, frame = await opened(
-                browser, door, lang, color_scheme=scheme, viewport={"width": width, "height": height}
-            )
-            await speak(frame, TALK[lang])
-            await expect(frame.locator(".company")).to_have_count(1)
-            await expect(frame.locator(".visitor .state")).not_to_have_class("pending")
             name = f"widget-{lang}-{scheme}-{width}"
+            await page.emulate_media(color_scheme=scheme)
+            await page.set_viewport_size({"width": width, "height": height})
             await picture(page, name)
             await clean(frame, name)
-            overflow = await frame.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert overflow <= 0, f"{name}: something is wider than the window"
+            overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert await frame.evaluate(overflow) <= 0, f"{name}: something is wider than the window"
             box = await page.locator("contactbus-chat iframe").bounding_box()
             assert box is not None
-            expected = (360, 640) if width == 360 else (380, 560)
-            assert (box["width"], box["height"]) == expected
-            for target in await frame.locator("button:visible, select:visible, textarea:visible").all():
-                size = await target.bounding_box()
-                assert size is not None
-                assert min(size["width"], size["height"]) >= 24
-            await page.keyboard.press("Escape")
-            await clean(page, f"{name} demo page")
-            await page.context.close()
+            assert (box["width"], box["height"]) == ((360, 640) if width == 360 else (380, 560))
+            sizes = await frame.locator("button:visible, select:visible, textarea:visible").evaluate_all(
+                "all => all.map((it) => it.getBoundingClientRect()).map((box) => Math.min(box.width, box.height))"
+            )
+            assert len(sizes) >= 5
+            assert min(sizes) >= 24
+    await page.keyboard.press("Escape")
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        await clean(page, f"demo page, {lang}, {scheme}")
 
 
 TALK = {
