@@ -12,6 +12,7 @@ from bus.delivery.ledger import send_ledger
 from bus.errors import ConfigurationError
 from bus.log.topics import CONTACT_RECEIVED, topic
 from bus.message import Contact, Reply, decode
+from bus.telemetry import configure_logging
 from deploy.core import Core, open_core
 from deploy.settings import ProductSettings
 
@@ -35,6 +36,7 @@ _replies = (
 @asynccontextmanager
 async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Core]:
     """A data folder that exists already. Raises ConfigurationError when it does not."""
+    configure_logging("ERROR")
     if not settings.data_dir.is_dir():
         raise ConfigurationError(
             f"there is no data folder {settings.data_dir}; name it with --data, or start `contactbus up`"

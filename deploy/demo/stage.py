@@ -20,6 +20,15 @@ __all__ = ["Stage"]
 
 log = structlog.get_logger()
 
+_COMPANY = {
+    "names": {"de": "Nordlicht Handel", "nb": "Nordlys Handel", "en": "Northlight Store"},
+    "address": ["Hafenstraße 7", "20457 Hamburg"],
+    "phone": "+49 30 1234567",
+    "email": "hilfe@shop.example",
+    "web": "shop.example",
+}
+"""The return address of the demo's letters; nobody lives there."""
+
 _WAITS_FOR = {
     "proof": "asked for a confirmation",
     "fact": "asked for what is missing",
@@ -50,6 +59,8 @@ class Stage:
         host, port = mailbox.address
         if "relay_host" not in layers.names("adapters.email"):
             layers.overlay({"adapters": {"email": {"relay_host": host, "relay_port": port}}}, "demo")
+        if "company" not in layers.names("adapters.post"):
+            layers.overlay({"adapters": {"post": {"company": _COMPANY}}}, "demo")
         return cls(mailbox, settings.play)
 
     async def prepare(self, core: Core) -> None:

@@ -19,7 +19,8 @@ function build(main) {
     return;
   }
   parts = { rows: h("section", { class: "panel live-rows" }), story: h("section", { class: "panel story" }) };
-  main.replaceChildren(
+  replaceInside(
+    main,
     parts.rows,
     missing(),
     h("div", { class: "halves" }, h("section", { class: "panel doors" }, h("h2", {}, t("start.try")), tryIt()), parts.story),
