@@ -21,8 +21,8 @@ from workers.billing.worker import BillingWorker
 from workers.case.changes import load_case
 from workers.case.model import CaseEvent, CaseState, decode_event
 from workers.case.schema import case_event
-from workers.case.worker import CaseWorker
 from workers.case.work import Entity, Identified, Intent, Understanding, WorkItem
+from workers.case.worker import CaseWorker
 from workers.dialogue import DepartmentWorker
 from workers.intake.worker import IntakeWorker
 from workers.packs import Pack, load

@@ -305,7 +305,7 @@ def _anything_else(state: CaseState, event: model.AnythingElseAsked) -> dict[str
         "anything_else_answered": None,
         "anything_else_channel": event.channel,
         "pending": Question(kind="anything-else", asked_at=event.at),
-        "status": _waiting(state, model.CLOSING),
+        "status": _waiting(state, model.CLOSING) if event.actor == model.MACHINE else model.CLOSING,
     }
 
 

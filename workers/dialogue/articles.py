@@ -37,10 +37,10 @@ class AnswerFromArticle:
     authorises = ""
 
     async def decide(self, turn: Turn) -> Step:
-        issue = turn.pack.issues.get(turn.understanding.intent)
+        issue = turn.pack.issues.get(turn.label)
         article = find_article(turn, issue.answers if issue is not None else "")
         if article is None:
-            return Person(turn.understanding.intent or "no article", say="article.none")
+            return Person(turn.label or "no article", say="article.none")
         if article.text:
             turn.say_text(article.text)
         if article.steps:

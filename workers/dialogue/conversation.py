@@ -321,8 +321,8 @@ class Conversation:
         await self._to_person(turn, "not understood")
 
     async def _start(self, turn: Turn, label: str) -> None:
-        issue = turn.pack.issues.get(label)
-        procedure = self._procedure(issue)
+        turn.label = label
+        procedure = self._procedure(turn.pack.issues.get(label))
         if procedure is None:
             await self._to_person(turn, label or "no procedure")
             return

@@ -66,6 +66,8 @@ class Turn:
         self.draft = Draft(state, now)
         self.contact = item.contact
         self.understanding = item.understanding
+        self.label = item.understanding.intent
+        """The kind of request that is worked on: what triage was sure of, or what the customer chose."""
         self.step = ""
         self.choice = ""
         self.answer = item.understanding.answer

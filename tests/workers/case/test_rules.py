@@ -1,0 +1,192 @@
+"""The decider: versions count events, the snapshot is the replay, the closing rule holds on every road."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bus.message import Party
+from workers.case import model, rules
+from workers.case.closing import REASONS, what_is_missing
+from workers.case.model import CaseEvent, CaseState
+from workers.case.rules import Refused, decide, evolve
+
+NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+OPEN = rules.Open(id="k-1", tenant="shop", number="00000000000097", person="p-1", channel="chat")
+
+
+def run(commands: list[rules.Command]) -> tuple[CaseState, list[CaseEvent], list[tuple[str, ...]]]:
+    """State, events and refusals after commands, one second apart."""
+    state: CaseState | None = None
+    events: list[CaseEvent] = []
+    refusals: list[tuple[str, ...]] = []
+    for second, command in enumerate([OPEN, *commands]):
+        try:
+            new = decide(state, command, NOW + timedelta(seconds=second))
+        except Refused as refused:
+            refusals.append(refused.missing)
+            continue
+        for event in new:
+            state = evolve(state, event)
+        events.extend(new)
+    assert state is not None
+    return state, events, refusals
+
+
+def received(contact: str, *, automatic: bool = False) -> rules.Command:
+    route = model.Route(channel="chat", account="web", address=Party(kind="chat", address="s"), contact=contact, at=NOW)
+    event = model.Received(at=NOW, actor="customer", contact=contact, route=route, automatic=automatic)
+    return rules.Receive(received=event)
+
+
+def reply(name: str, actor: str = model.MACHINE, kind: str = "answer") -> rules.Command:
+    event = model.ReplyPlanned(at=NOW, actor=actor, reply=name, channel="chat", reply_kind=kind, text="...")
+    return rules.Reply(actor=actor, planned=event)
+
+
+def track(name: str, state: str, *, permanent: bool = False) -> rules.Command:
+    event = model.ReplyProgress(at=NOW, reply=name, channel="chat", state=state, permanent=permanent)
+    return rules.Track(progress=event)
+
+
+def tell(event: CaseEvent) -> rules.Command:
+    return rules.Happened(event=event)
+
+
+names = st.sampled_from(["a", "b", "c"])
+commands = st.lists(
+    st.one_of(
+        st.builds(received, names, automatic=st.booleans()),
+        st.builds(reply, names, st.sampled_from([model.MACHINE, "mia"]), st.sampled_from(["answer", "goodbye"])),
+        st.builds(
+            track, names, st.sampled_from(["accepted", "delivered", "read", "failed", "unknown"]),
+            permanent=st.booleans(),
+        ),
+        st.builds(rules.HandOver, reason=st.just("?"), until=st.just(NOW + timedelta(hours=1))),
+        st.builds(rules.Close, outcome=st.sampled_from(["", "solved"])),
+        st.just(tell(model.AnythingElseAsked(at=NOW, channel="chat"))),
+        st.just(tell(model.AnythingElseAnswered(at=NOW, answer="no"))),
+        st.just(tell(model.AnythingElseAnswered(at=NOW, answer="yes"))),
+        st.just(tell(model.OutcomeChosen(at=NOW, outcome="solved"))),
+        st.just(tell(model.PromiseKept(at=NOW, id="person"))),
+        st.just(tell(model.Returned(at=NOW, actor="mia"))),
+    ),
+    max_size=30,
+)  # fmt: skip
+
+
+@given(commands)
+@settings(max_examples=300, deadline=None)
+def test_version_counts_events_and_replay_gives_the_snapshot(road: list[rules.Command]) -> None:
+    state, events, _ = run(road)
+    assert state.version == len(events)
+    again: CaseState | None = None
+    for event in events:
+        again = evolve(again, event)
+    assert again == state
+
+
+@given(commands)
+@settings(max_examples=300, deadline=None)
+def test_no_road_closes_a_case_against_the_rule(road: list[rules.Command]) -> None:
+    state: CaseState | None = None
+    for second, command in enumerate([OPEN, *road]):
+        now = NOW + timedelta(seconds=second)
+        before = state
+        try:
+            events = decide(state, command, now)
+        except Refused as refused:
+            assert set(refused.missing) <= set(REASONS)
+            continue
+        for event in events:
+            state = evolve(state, event)
+            if isinstance(event, model.Closed):
+                assert before is not None
+                assert before.anything_else_asked is not None
+                assert before.anything_else_answered is not None
+                assert before.open_promises() == ()
+                assert state is not None
+                assert state.outcome
+    assert state is not None
+    assert state.due == min((p.until for p in state.open_promises()), default=None)
+
+
+@given(commands)
+@settings(max_examples=200, deadline=None)
+def test_reply_states_never_go_back(road: list[rules.Command]) -> None:
+    rank = {"planned": -1, "unknown": 0, "accepted": 1, "delivered": 2, "read": 3, "failed": 4}
+    state: CaseState | None = None
+    for command in [OPEN, *road]:
+        before = {note.id: note.state for note in state.replies} if state is not None else {}
+        try:
+            for event in decide(state, command, NOW):
+                state = evolve(state, event)
+        except Refused:
+            continue
+        assert state is not None
+        for note in state.replies:
+            if note.id in before:
+                assert rank[note.state] >= rank[before[note.id]]
+
+
+FINISHED = [
+    received("a"),
+    reply("r"),
+    track("r", "accepted"),
+    tell(model.OutcomeChosen(at=NOW, outcome="solved")),
+    tell(model.AnythingElseAsked(at=NOW, channel="chat")),
+    tell(model.AnythingElseAnswered(at=NOW, answer="no")),
+]
+
+
+@pytest.mark.parametrize(("left_out", "reason"), [(2, "reply"), (3, "outcome"), (4, "anything-else"), (5, "answer")])
+def test_each_condition_of_the_closing_rule_counts(left_out: int, reason: str) -> None:
+    complete, _, refusals = run([*FINISHED, rules.Close()])
+    assert (complete.status, refusals) == (model.CLOSED, [])
+    road = [command for place, command in enumerate(FINISHED) if place != left_out]
+    state, _, refusals = run([*road, rules.Close()])
+    assert state.status != model.CLOSED
+    assert reason in refusals[0]
+
+
+def test_an_open_promise_keeps_a_case_open() -> None:
+    promise = model.Promise(id="x", what="call", by="mia", until=NOW)
+    state, _, refusals = run([*FINISHED, tell(model.PromiseMade(at=NOW, promise=promise)), rules.Close()])
+    assert refusals == [("promise",)]
+    kept = evolve(state, model.PromiseKept(at=NOW, id="x"))
+    assert what_is_missing(kept, NOW) == ()
+
+
+def test_a_closed_case_opens_again_when_the_customer_writes_but_not_for_a_machine() -> None:
+    closed, _, _ = run([*FINISHED, rules.Close()])
+    (only,) = decide(closed, received("robot", automatic=True), NOW)
+    assert isinstance(only, model.Received)
+    events = decide(closed, received("b"), NOW)
+    assert isinstance(events[0], model.Reopened)
+    state = closed
+    for event in events:
+        state = evolve(state, event)
+    assert (state.status, state.outcome, state.anything_else_asked) == (model.OPEN, "", None)
+
+
+def test_a_contact_counts_once() -> None:
+    state, _, _ = run([received("a")])
+    assert decide(state, received("a"), NOW) == ()
+
+
+def test_a_final_failure_of_a_reply_hands_the_case_to_people_with_a_promise() -> None:
+    state, _, _ = run([received("a"), reply("r"), track("r", "failed", permanent=True)])
+    assert (state.with_person, state.status) == (True, model.WAITING_PERSON)
+    assert state.due is not None
+    state, _, _ = run([received("a"), reply("r"), track("r", "failed")])
+    assert not state.with_person
+
+
+def test_a_second_hand_over_never_makes_the_customer_wait_longer() -> None:
+    soon, late = NOW + timedelta(hours=1), NOW + timedelta(hours=9)
+    state, _, _ = run([rules.HandOver(reason="a", until=soon), rules.HandOver(reason="b", until=late)])
+    assert state.due == soon
+    state, _, _ = run([rules.HandOver(reason="a", until=late), rules.HandOver(reason="b", until=soon)])
+    assert state.due == soon
+    assert len(state.open_promises()) == 1
