@@ -21,10 +21,9 @@ _MOST_LETTERS = 4
 _CHARACTER = "[0-9" + re.escape("".join(_LOOKS_LIKE)) + "]"
 _GROUPED = re.compile(
     # Not the middle of a longer number: an IBAN in groups of four also ends in 4-4-4-2.
-    rf"(?<![0-9A-Za-z])(?<![0-9A-Za-z][ .-])({_CHARACTER}{{4}})[ .-]?({_CHARACTER}{{4}})[ .-]?({_CHARACTER}{{4}})"
+    rf"(?<![0-9A-Za-z])(?<![0-9][ .-])({_CHARACTER}{{4}})[ .-]?({_CHARACTER}{{4}})[ .-]?({_CHARACTER}{{4}})"
     rf"[ .-]?({_CHARACTER}{{2}})(?![0-9A-Za-z])(?![ .-]?[0-9])"
 )
-_AFTER_WORD = re.compile(r"(?<=[A-Za-zäöüæøåß.:]) (?=[0-9])")
 
 
 def group_number(number: str) -> str:
@@ -35,8 +34,7 @@ def group_number(number: str) -> str:
 def find_numbers(text: str) -> tuple[str, ...]:
     """Valid case numbers in a text, each once, in order. Letters read for digits are repaired when that is certain."""
     found: dict[str, None] = {}
-    # A word before the number must not hide it from the look-behind for longer numbers.
-    for match in _GROUPED.finditer(_AFTER_WORD.sub("  ", text)):
+    for match in _GROUPED.finditer(text):
         written = "".join(match.groups())
         if sum(not character.isdigit() for character in written) > _MOST_LETTERS:
             continue

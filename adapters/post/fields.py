@@ -38,6 +38,8 @@ _PHONE = re.compile(r"(?<![\w/.-])(?:\+|00)?\d[\d ()/-]{6,18}\d(?![\w-])")
 _REPLY_LABEL = re.compile(
     r"^(betreff|betr\.?|emne|vedr\.?|vedrørende|ang\.?|angående|subject|re|ref)\s*[:.]\s*", re.IGNORECASE
 )
+_PHONE_LABEL = re.compile(r"(tel|tlf|telefon|phone|mobil|handy|mobile)\W*$", re.IGNORECASE)
+_LABEL_CHARACTERS = 20
 _TOP_PART_MM = 140.0
 _WINDOW_MM = (40.0, 95.0)
 """Top and bottom of the zone in which windows lie, all layouts taken together."""
@@ -240,11 +242,9 @@ def first_phone(text: str) -> str:
     for line in text.splitlines():
         for match in _PHONE.finditer(line):
             number = match.group()
-            labelled = re.search(
-                r"(tel|tlf|telefon|phone|mobil|handy|mobile)\W*$", line[: match.start()], re.IGNORECASE
-            )
+            before = line[max(0, match.start() - _LABEL_CHARACTERS) : match.start()]
             digits = re.sub(r"\D", "", number)
-            if (labelled or number.startswith(("+", "00"))) and 7 <= len(digits) <= 15:
+            if (_PHONE_LABEL.search(before) or number.startswith(("+", "00"))) and 7 <= len(digits) <= 15:
                 return "+" + digits if number.startswith("+") else digits
     return ""
 

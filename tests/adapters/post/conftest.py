@@ -137,7 +137,12 @@ def read(config: PostConfig) -> Callable[..., Contact]:
 
     def reading(data: bytes, settings: PostConfig = config, **native: Any) -> Contact:
         raw = Raw(
-            tenant="shop", account="scanner", media_type="", data=data, received_at=SCANNED, native={"file": "x", **native}
+            tenant="shop",
+            account="scanner",
+            media_type="",
+            data=data,
+            received_at=SCANNED,
+            native={"file": "x", **native},
         )
         return normalise(raw, settings).contact
 

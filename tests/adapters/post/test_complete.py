@@ -61,6 +61,10 @@ def test_a_tiff_whose_directories_run_in_a_circle_ends(files: dict[str, bytes]) 
 
 
 def test_what_is_no_scan_is_whole_but_has_no_type() -> None:
-    for data in (b"PK\x03\x04" + b"x" * 100, b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"0" * 100):
+    for data in (
+        b"PK\x03\x04" + b"x" * 100,
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"0" * 100,
+    ):
         assert judge(data) is Completeness.COMPLETE
         assert media_type(data) == ""

@@ -31,6 +31,13 @@ def stream(head: bytes, data: bytes) -> bytes:
     return b"<<" + head + b"/Length %d>>\nstream\n" % len(data) + data + b"\nendstream"
 
 
+def deflated(piece: bytes, times: int) -> bytes:
+    """A zlib stream of `piece` repeated, made without packing it all: a flushed block may be repeated as it is."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x78\xda" + block * times + b"\x03\x00" + bytes(4)
+
+
 def nested_forms(levels: int = 20, each: int = 10) -> bytes:
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
@@ -47,9 +54,7 @@ def nested_forms(levels: int = 20, each: int = 10) -> bytes:
 
 
 def long_content(megabytes: int = 1800) -> bytes:
-    packer = zlib.compressobj(9)
-    piece = b"0 0 1 1 re f 1 0 0 1 0 0 cm\n" * 37449
-    packed = b"".join(packer.compress(piece) for _ in range(megabytes)) + packer.flush()
+    packed = deflated(b"0 0 1 1 re f 1 0 0 1 0 0 cm\n" * 37449, megabytes)
     return pdf_of(
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
@@ -59,8 +64,7 @@ def long_content(megabytes: int = 1800) -> bytes:
 
 
 def huge_image(side: int = 30_000) -> bytes:
-    packer = zlib.compressobj(9)
-    packed = b"".join(packer.compress(bytes(side)) for _ in range(side)) + packer.flush()
+    packed = deflated(bytes(side) * 100, side // 100)
     image = b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8" % (side, side)
     return pdf_of(
         b"<</Type/Catalog/Pages 2 0 R>>",

@@ -42,7 +42,13 @@ def body(contact: Contact, text: str) -> str:
 
 @pytest.mark.parametrize(("language", "damage", "fmt", "least"), CASES)
 def test_letters_are_read(
-    letters: Any, scan: Callable[..., bytes], read: Callable[..., Contact], language: str, damage: str, fmt: str, least: float
+    letters: Any,
+    scan: Callable[..., bytes],
+    read: Callable[..., Contact],
+    language: str,
+    damage: str,
+    fmt: str,
+    least: float,
 ) -> None:
     letter = letters[language]
     number = derive_number("shop", language, damage)
@@ -68,22 +74,25 @@ def test_letters_are_read(
 
 
 def test_the_same_bytes_give_the_same_contact(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
-    data = scan("de", degrade="office")
+    data = scan("de", degrade="fax", text="Guten Tag,\n\nbitte rufen Sie mich an.", subject="")
     assert encode(read(data)) == encode(read(data))
 
 
-def test_a_letter_of_two_pages_in_a_tiff(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
-    text = letters["de"].text.replace(
-        "Bitte prüfen Sie das", "\n\n".join(["Zur Vorgeschichte sage ich Folgendes sehr genau. " * 12] * 4) + "\n\nBitte prüfen Sie das"
+def test_a_letter_of_two_pages_in_a_tiff(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
+    text = (
+        "Guten Tag,\n\n"
+        + "Das alles ist schon einmal geschehen. " * 9
+        + "\n\nBitte antworten Sie mir auf der zweiten Seite."
     )
-    contact = read(scan("de", text=text, fmt="tiff", degrade="fax"))
+    contact = read(scan("de", text=text, fmt="tiff", degrade="fax", size=26))
     assert contact.native["pages"] == 2
-    assert "schriftliche Bestätigung" in contact.text
-    assert contact.text.index("Sehr geehrte") < contact.text.index("schriftliche Bestätigung")
+    assert contact.text.index("Guten Tag") < contact.text.index("zweiten Seite")
 
 
 @pytest.mark.parametrize("turn", [180, 90])
-def test_a_page_on_its_head_or_side_is_turned(scan: Callable[..., bytes], read: Callable[..., Contact], turn: int) -> None:
+def test_a_page_on_its_head_or_side_is_turned(
+    scan: Callable[..., bytes], read: Callable[..., Contact], turn: int
+) -> None:
     contact = read(scan("en", turn=turn, degrade="office"))
     assert contact.native["turned_pages"] == [1]
     assert contact.quality.status in ("ok", "degraded")
@@ -91,7 +100,9 @@ def test_a_page_on_its_head_or_side_is_turned(scan: Callable[..., bytes], read: 
     assert contact.sender.name == "Tom Baker"
 
 
-def test_a_printed_number_is_read_without_a_code(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
+def test_a_printed_number_is_read_without_a_code(
+    scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any
+) -> None:
     number = derive_number("shop", "printed")
     grouped = f"{number[:4]} {number[4:8]} {number[8:12]} {number[12:]}"
     text = letters["nb"].text.replace("Hei,", f"Hei,\n\nsaksnummeret mitt er {grouped}.")
@@ -99,7 +110,9 @@ def test_a_printed_number_is_read_without_a_code(scan: Callable[..., bytes], rea
     assert (contact.native["case_number"], contact.native["case_number_by"]) == (number, "text")
 
 
-def test_two_different_numbers_are_no_number(scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any) -> None:
+def test_two_different_numbers_are_no_number(
+    scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any
+) -> None:
     first, second = derive_number("a"), derive_number("b")
     text = letters["en"].text.replace("Dear Sir or Madam,", f"Dear Sir or Madam,\n\nmy cases are {first} and {second}.")
     contact = read(scan("en", text=text))
@@ -107,7 +120,7 @@ def test_two_different_numbers_are_no_number(scan: Callable[..., bytes], read: C
     assert contact.conversation == ""
 
 
-def _handwritten(share: float) -> bytes:
+def _handwritten(text: str, lines: int, until: float) -> bytes:
     """A typed letter with lines that no recogniser reads, scribbled as a pen does."""
     import io
 
@@ -115,7 +128,7 @@ def _handwritten(share: float) -> bytes:
     from PIL import ImageDraw
 
     (page,) = make_pages(
-        "Guten Tag,\n\nich schreibe Ihnen wegen der Rechnung und bitte um Antwort.",
+        text,
         "de",
         ("Grete Ohlsen", "Lindenweg 4", "10969 Berlin"),
         recipient=("Nordlicht Handel", "Hafenstraße 7", "20457 Hamburg"),
@@ -128,12 +141,11 @@ def _handwritten(share: float) -> bytes:
         dpi=300,
     )
     pen, chance = ImageDraw.Draw(page), numpy.random.default_rng(3)
-    for line in range(round(14 * share)):
+    for line in range(lines):
         across = 300.0
-        while across < 2100:
-            points = [
-                (across + x * 16, 1650 + line * 110 + float(chance.normal(0, 24))) for x in range(int(chance.integers(4, 12)))
-            ]
+        while across < until:
+            strokes = int(chance.integers(4, 12))
+            points = [(across + x * 16, 2300 + line * 110 + float(chance.normal(0, 24))) for x in range(strokes)]
             pen.line(points, fill=30, width=5, joint="curve")
             across = points[-1][0] + 45
     out = io.BytesIO()
@@ -142,16 +154,16 @@ def _handwritten(share: float) -> bytes:
 
 
 def test_handwriting_goes_to_a_person(read: Callable[..., Contact]) -> None:
-    contact = read(_handwritten(1.0))
+    contact = read(_handwritten("Guten Tag,\n\nes geht um die Rechnung.", 8, 2100))
     assert contact.quality.status == "unreadable"
     assert any("handwriting" in reason for reason in contact.quality.reasons)
     assert contact.text == ""  # nothing decides on half a letter
 
 
-def test_a_note_in_the_margin_is_noticed(read: Callable[..., Contact]) -> None:
-    contact = read(_handwritten(0.08))
+def test_a_note_in_the_margin_is_noticed(read: Callable[..., Contact], letters: Any) -> None:
+    contact = read(_handwritten(letters["de"].text, 1, 1100))
     assert contact.quality.status == "degraded"
-    assert "Rechnung" in contact.text
+    assert "SO-10234" in contact.text
 
 
 def test_a_blank_page_is_said_to_be_blank(read: Callable[..., Contact]) -> None:
