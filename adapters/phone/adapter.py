@@ -67,7 +67,7 @@ class PhoneAdapter:
             try:
                 await self._door.sweep()
             except TransientError as error:
-                log.warning("calls could not be looked after", channel="phone", exc_info=error)
+                log.warning("calls could not be looked after", channel="phone", reason=type(error).__name__)
 
     async def send(self, reply: Reply, attempt: int) -> SendResult:
         if reply.expires_at is not None and reply.expires_at <= self._services.clock.now():
@@ -80,7 +80,7 @@ class PhoneAdapter:
         try:
             return await self._door.take(pending, reply.conversation)
         except TransientError as error:
-            log.warning("a reply could not be given to its call", channel="phone", reply=reply.id, exc_info=error)
+            log.warning("a reply could not be given to its call", reply=reply.id, reason=type(error).__name__)
             return RetryLater(reason="the state of the call is out of reach", after_s=1.0)
 
     async def probe(self) -> Health:

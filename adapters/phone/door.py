@@ -155,7 +155,7 @@ class Door:
         try:
             return (*await self._calls.load(sid), True)
         except Exception as error:
-            log.error("the state of a call cannot be read", channel="phone", exc_info=error)
+            log.error("the state of a call cannot be read", channel="phone", reason=type(error).__name__)
             return None, 0, False
 
     async def _saved(self, call: Call, version: int) -> bool | None:
@@ -163,7 +163,7 @@ class Door:
         try:
             return await self._calls.save(call, version, self._now())
         except Exception as error:
-            log.error("the state of a call cannot be kept", channel="phone", exc_info=error)
+            log.error("the state of a call cannot be kept", channel="phone", reason=type(error).__name__)
             return None
 
     async def _flooded(self, event: Event) -> bool:
@@ -192,7 +192,7 @@ class Door:
         try:
             await self._services.accept(raw)
         except Exception as error:
-            log.warning("the bus took no turn", channel="phone", request=turn.request, exc_info=error)
+            log.warning("the bus took no turn", channel="phone", request=turn.request, reason=type(error).__name__)
             return False
         return True
 

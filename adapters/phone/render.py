@@ -14,10 +14,14 @@ from adapters.phone.languages import codes
 from adapters.phone.phrases import load_phrases
 from adapters.phone.twiml import document, element, text
 
-__all__ = ["CHARACTERS_PER_SECOND", "GIVE_UP_STEPS", "NOTHING", "Renderer"]
+__all__ = ["CHARACTERS_PER_SECOND", "GIVE_UP_STEPS", "NOTHING", "OVERRIDE", "Renderer"]
 
 NOTHING = document()
 """The answer to a request whose answer nobody plays (a status)."""
+
+OVERRIDE = "rt=4500&rc=2&rp=ct,rt,5xx"
+"""How the provider shall repeat a request (Twilio, "Webhooks: connection overrides"): 3 tries of 4.5 s stay below its
+15 s; without it only failed connections are repeated, and a slow answer ends the call."""
 
 CHARACTERS_PER_SECOND = 13
 """How fast the voices speak, for planning the length of an announcement."""
@@ -44,8 +48,7 @@ class Renderer:
         self._config = config
         self._base = base
         edge = f"&e={config.edge}" if config.edge else ""
-        # 3 tries of 4.5 s stay below the provider's 15 s; without `rp` it would repeat failed connections only.
-        self._override = f"#rt=4500&rc=2&rp=ct,rt,5xx{edge}"
+        self._override = f"#{OVERRIDE}{edge}"
 
     def document(self, call: Call, *, parked: bool) -> bytes:
         """What the caller shall hear now. `parked`: the answer is played inside the provider's queue."""
@@ -64,7 +67,7 @@ class Renderer:
                 return self._voicemail(call)
             case "callback" | "goodbye":
                 return document(*self._says(call.saying), element("Hangup"))
-            case "busy":
+            case "busy" if not parked:
                 return document(element("Reject", reason="busy"))
             case _:
                 return document(element("Hangup"))

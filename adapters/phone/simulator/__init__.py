@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import aiohttp
 
+from adapters.phone.render import OVERRIDE
 from adapters.phone.simulator.caller import Caller
 from adapters.phone.simulator.dialled import SimulatedCall
 from adapters.phone.simulator.grammar import problems_of
@@ -81,7 +82,8 @@ async def simulate_call(
         network = Network(carrier, auth_token, pace=pace, faults=faults or Faults(), rng=rng)
         call = SimulatedCall(
             network=network, pace=pace, caller=Caller(turns), transcript=transcript, from_=from_, to=to,
-            voice_url=f"{base}/phone/{tenant}/voice", status_url=f"{base}/phone/{tenant}/status",
+            voice_url=f"{base}/phone/{tenant}/voice#{OVERRIDE}",
+            status_url=f"{base}/phone/{tenant}/status#{OVERRIDE}",
         )  # fmt: skip
         await call.run()
         if transcript.ended == "error" and not transcript.heard:

@@ -63,7 +63,7 @@ def _nesting(element: ElementTree.Element) -> Iterator[str]:
         if name not in rules["attributes"]:
             yield f"{element.tag} has no attribute {name}"
     for child in element:
-        if child.tag not in rules["children"]:
+        if child.tag in _grammar() and child.tag not in rules["children"]:
             yield f"{child.tag} is not allowed in {element.tag}"
         else:
             yield from _nesting(child)

@@ -20,7 +20,7 @@ from adapters.phone.simulator import Answer
 from bus.adapter.contract import Acceptance, Raw, Refused, Services
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
-from bus.message import Contact, Party, Reply, Status, decode, derive_id, encode
+from bus.message import Contact, Reply, Status, decode, derive_id, encode
 from bus.store.blobs import Blobs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -50,8 +50,9 @@ class MemoryCalls(Calls):
         return True
 
     async def calls_from(self, caller: str, since: int) -> int:
-        calls = [decode(body, Call) for _, body, _ in self.rows.values()]
-        return sum(call.caller == caller and call.began_at >= since for call in calls)
+        wanted = f'"caller":"{caller}"'.encode()
+        calls = [decode(body, Call) for _, body, _ in self.rows.values() if wanted in body]
+        return sum(call.began_at >= since for call in calls)
 
     async def due(self, now: int, limit: int) -> Sequence[str]:
         return [sid for sid, (_, _, due) in self.rows.items() if due <= now][:limit]
