@@ -269,7 +269,7 @@ class Writer:
                 log.error("work after a commit failed", exc_info=error)
                 return
             failure = translate(error)
-            log.error("transaction failed", jobs=len(batch), exc_info=error)
+            log.error("transaction failed", count=len(batch), exc_info=error)
             self._give([(job.future, None, failure) for job in batch], [])
 
     def _begin(self, batch: Sequence[Job]) -> Transaction:
