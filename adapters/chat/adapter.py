@@ -147,7 +147,7 @@ class ChatAdapter:
             "session": session,
             "resumed": old is not None,
             "expires_s": self._config.token_minutes * 60,
-            "company": str(self._services.options.get("company", "")),
+            "company": dict(self._services.options.get("company", {})),
         }
         return _answer(200, answer, headers)
 

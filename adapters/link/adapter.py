@@ -80,7 +80,7 @@ class LinkAdapter:
     def _page(self, request: web.Request, state: str, status: int) -> web.Response:
         language = _language(request)
         words = WORDS[language]
-        company = str(self._services.options.get("company", ""))
+        company = dict(self._services.options.get("company", {})).get(language, "")
         values = {
             "lang": language,
             "title": words[f"{state}_title"],

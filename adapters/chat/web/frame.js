@@ -16,7 +16,7 @@ const line = new Line();
 const labels = []; // [element, how to fill it]: filled again when the language changes
 const view = {};
 let open = !embedded;
-let company = "";
+let company = {}; // its name in each language
 let unread = 0;
 let waiting = false;
 let ahead = null;
@@ -104,7 +104,7 @@ function build() {
 }
 
 function title() {
-  return new URLSearchParams(location.search).get("title") || company || t("title");
+  return new URLSearchParams(location.search).get("title") || company[language()] || t("title");
 }
 
 async function changeLanguage(code) {

@@ -47,7 +47,9 @@ export class Transcript {
     this.#keepingEnd(() => this.element.append(this.#draw(message.cid, this.#mineNode(message))), true);
   }
 
+  /** A message was tried again, perhaps under a new id; the server may know the old one already. */
   replaceMine(cid, message) {
+    if (message && this.#shown(message.cid)) return this.refreshMine(cid);
     this.removeMine(cid);
     if (message) this.addMine(message);
   }
@@ -60,14 +62,16 @@ export class Transcript {
 
   /** Show the state of one of the visitor's messages again. */
   refreshMine(cid) {
-    const shown = [...this.#events.values()].find((event) => event.data.cid === cid);
-    if (shown) this.#nodes.get(shown.id)?.replaceWith(this.#draw(shown.id, this.#eventNode(shown)));
-    else if (this.#mine.has(cid)) this.#nodes.get(cid)?.replaceWith(this.#draw(cid, this.#mineNode(this.#mine.get(cid))));
+    const shown = this.#shown(cid);
+    const key = shown?.id ?? cid;
+    const old = this.#nodes.get(key);
+    if (!old) return;
+    const node = shown ? this.#eventNode(shown) : this.#mineNode(this.#mine.get(cid));
+    this.#keepingEnd(() => old.replaceWith(this.#draw(key, node)), false);
   }
 
   textOf(cid) {
-    const shown = [...this.#events.values()].find((event) => event.data.cid === cid);
-    return this.#mine.get(cid)?.text ?? shown?.data.text ?? "";
+    return this.#mine.get(cid)?.text ?? this.#shown(cid)?.data.text ?? "";
   }
 
   clear() {
@@ -89,6 +93,10 @@ export class Transcript {
   authorOf(event) {
     if (event.data.from === "visitor") return t("you");
     return event.data.from === "person" ? event.data.name || t("a.person") : t("machine");
+  }
+
+  #shown(cid) {
+    return [...this.#events.values()].find((event) => event.data.cid === cid);
   }
 
   #draw(key, node) {
@@ -149,7 +157,8 @@ export class Transcript {
       "p",
       { class: "repair" },
       h("button", { type: "button", class: "retry", onclick: () => retry(message.cid) }, t("retry")),
-      h("button", { type: "button", class: "change", onclick: () => discard(message.cid) }, t("change")),
+      // Only what was finally refused can be taken back: anything else may still have arrived.
+      message.final && h("button", { type: "button", class: "change", onclick: () => discard(message.cid) }, t("change")),
     );
   }
 

@@ -78,7 +78,7 @@ class Door:
             accept=self.accept,
             status=self.report,
             background=lambda name, work: None,
-            options={"company": "Nordlicht Handel"},
+            options={"company": {"de": "Nordlicht Handel", "nb": "Nordlys Handel", "en": "Northlight Store"}},
         )
 
     async def start(self, listening: socket.socket) -> None:

@@ -271,6 +271,7 @@ async def test_what_finally_failed_can_be_changed_or_sent_again(browser: Browser
     await frame.evaluate("document.querySelector('textarea').removeAttribute('maxlength')")
     await speak(frame, "x" * 4097)
     await expect(frame.locator(".visitor .state")).to_contain_text("zu lang")
+    await expect(frame.get_by_role("button", name="Ändern")).to_be_in_viewport()
     await picture(page, "widget-failed")
     await frame.get_by_role("button", name="Noch einmal senden").click()
     await expect(frame.locator(".visitor .state")).to_contain_text("zu lang")
@@ -353,6 +354,7 @@ async def test_the_language_can_be_changed_and_is_remembered(browser: Browser, d
     await expect(frame.locator(".visitor .state")).to_have_text("Gesendet")
     await frame.get_by_label("Sprache").select_option("nb")
     await expect(frame.locator(".intro")).to_contain_text(MACHINE["nb"])
+    await expect(frame.locator("h1")).to_have_text("Nordlys Handel")
     await expect(frame.locator(".visitor .state")).to_have_text("Sendt")
     assert await frame.evaluate("document.documentElement.lang") == "nb"
     await speak(frame, "Hei")
