@@ -107,7 +107,7 @@ class Pack:
         return self.issues[label]
 
     def phrase(self, language: str, key: str, **values: object) -> str:
-        """A sentence in a language with its placeholders filled. Raises KeyError for an unknown key or a missing value."""
+        """A sentence with its placeholders filled. Raises KeyError for an unknown key or a missing value."""
         phrase = self.phrases[self.language(language)].get(key)
         if phrase is None:
             raise KeyError(f"pack {self.id} has no phrase {key!r} in {self.language(language)}")

@@ -84,6 +84,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The customer had to ask before ("zum dritten Mal")."""
     urgent: tuple[str, ...] = ()
     negation: tuple[str, ...] = ()
+    helped: tuple[str, ...] = ()
+    """Answers to "did that help?" that carry neither yes nor no."""
+    not_helped: tuple[str, ...] = ()
     function_words: tuple[str, ...] = ()
     """Frequent small words that tell this language from its neighbours."""
     foreign_words: tuple[str, ...] = ()

@@ -1,0 +1,67 @@
+"""The pack's word lists, compiled: which entry of a list stands in a text."""
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["GAP_WORDS", "Phrases", "plain"]
+
+GAP_WORDS = 4
+"""So many words may stand for `...`: enough for what is said between, too few to bridge two sentences."""
+
+_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_NEVER = re.compile(r"(?!)")
+
+
+def plain(text: str) -> str:
+    """Lower-case words with one space between them: what entries are matched against."""
+    return " ".join(_WORD.findall(text.lower().replace("’", "'")))
+
+
+class Phrases:
+    """One list. Matching takes time proportional to the text."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        parts = sorted((_pattern(entry) for entry in entries if entry.strip()), key=len, reverse=True)
+        self._pattern = re.compile(rf"(?<![^ ])(?:{'|'.join(parts)})(?![^ ])") if parts else _NEVER
+        self._whole = frozenset(plain(entry) for entry in entries)
+
+    def find(self, words: str) -> str:
+        """The first entry found in plain words, as it stands there; or nothing."""
+        match = self._pattern.search(words)
+        return match.group() if match is not None else ""
+
+    def all(self, words: str) -> tuple[str, ...]:
+        """Every entry found."""
+        return tuple(self._pattern.findall(words))
+
+    def spans(self, words: str) -> list[tuple[int, int]]:
+        """Where entries stand."""
+        return [match.span() for match in self._pattern.finditer(words)]
+
+    def is_whole(self, words: str) -> bool:
+        """Whether the plain words are exactly one entry."""
+        return words in self._whole
+
+    def at_start(self, words: str) -> int:
+        """The length of an entry with which the plain words begin; 0 for none."""
+        match = self._pattern.match(words)
+        return match.end() if match is not None else 0
+
+    def consumes(self, words: str) -> str:
+        """What is left of plain words when every entry is taken out."""
+        return " ".join(self._pattern.sub(" ", words).split())
+
+
+def _pattern(entry: str) -> str:
+    pieces: list[str] = []
+    for word in entry.lower().split():
+        if word == "...":
+            pieces.append(rf"(?:[^ ]+ ){{0,{GAP_WORDS}}}")
+        else:
+            # Entries are cut into words as texts are, so that "x-ten" and "art. 15" meet what is read.
+            stem = " ".join(_WORD.findall(word.replace("*", "")))
+            if stem:
+                stem = re.escape(stem) + ("[^ ]*" if word.endswith("*") else "")
+                pieces.append(("[^ ]*" if word.startswith("*") else "") + stem + " ")
+    text = "".join(pieces)
+    return text.removesuffix(" ") if text.endswith(" ") and not text.endswith(f"{{0,{GAP_WORDS}}}") else text

@@ -1,0 +1,251 @@
+"""What can be said of a text before the model: its words, language, entities, tone, and the rules that stand above
+any model. Pure.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from workers.case.work import Entity
+from workers.packs import Pack, Words
+from workers.triage.entities import Entities
+from workers.triage.language import Hints, Languages
+from workers.triage.lists import Phrases, plain
+
+__all__ = ["Reader", "Reading"]
+
+MAX_CHARACTERS = 6_000
+"""So much of a text is read. What a customer wants stands in the first two pages; the rest is for people."""
+
+MAX_SENTENCES = 10
+"""Sentences that the model sees one by one, beside the whole."""
+
+LEAST_SENTENCE_WORDS = 3
+
+SHORT_ANSWER_WORDS = 8
+"""Up to here a text that begins with yes or no is an answer and not a new request."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_REPEATED_MARKS = re.compile(r"[!?]{2,}")
+_SHOUTED_LETTERS = 12
+_WHITE = re.compile(r"\s+")
+
+_MASKS = {
+    "order": "ordrenr", "invoice": "fakturanr", "receipt": "bonnr", "case": "saksnr", "amount": "beloepet",
+    "date": "dato", "email": "epostadr", "phone": "telefonnr", "iban": "ibannr", "code": "kodenr",
+}  # fmt: skip
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What a text says by rules. `model_texts` is what the model shall see: the whole first, then its sentences."""
+
+    words: str
+    language: str
+    language_by: str
+    entities: tuple[Entity, ...]
+    model_texts: tuple[str, ...]
+    answer: str = ""
+    bare: str = ""
+    """yes, no, thanks, done or greeting when the text is nothing else."""
+    done: bool = False
+    helped: str = ""
+    """yes or no when the text says whether a step helped."""
+    person: str = ""
+    callback: str = ""
+    stop: str = ""
+    emergency: str = ""
+    fraud: str = ""
+    withdraw: str = ""
+    terminate: str = ""
+    privacy_access: str = ""
+    privacy_erase: str = ""
+    legal_threat: str = ""
+    out_of_office: str = ""
+    urgent: str = ""
+    repeated: str = ""
+    tone: str = "calm"
+    tone_words: tuple[str, ...] = ()
+
+
+class _Lists:
+    """The compiled lists of one language."""
+
+    def __init__(self, words: Words) -> None:
+        self.by_name: Mapping[str, Phrases] = {
+            name: Phrases(getattr(words, name)) for name in words.__struct_fields__ if name != "foreign_words"
+        }
+        self.polite = Phrases((*words.thanks, *words.greeting, "bitte", "please", "vær så snill", "er du snill"))
+        self.negation = frozenset(words.negation)
+
+    def __getitem__(self, name: str) -> Phrases:
+        return self.by_name[name]
+
+
+class Reader:
+    """Reads texts by the rules of a pack. Built once, used for every contact."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self._languages = Languages(pack)
+        self._entities = Entities(pack)
+        self._lists = {language: _Lists(pack.words[language]) for language in pack.languages}
+
+    def read(self, text: str, subject: str, hints: Hints) -> Reading:
+        """Everything that rules find in what somebody wrote this time."""
+        text = text[:MAX_CHARACTERS]
+        subject = subject[:200]
+        words = plain(f"{subject}\n{text}" if subject else text)
+        own_words = plain(text)
+        language, by = self._languages.decide(own_words or words, hints)
+        lists = self._lists[language]
+        entities = self._entities.find(text, language)
+        tone, tone_words = self._tone(text, words, language)
+        bare, answer = _answer(own_words, lists)
+        found = {name: self._first(name, words, language) for name in _SEARCHED}
+        for name, alone in (("person", "person_alone"), ("stop", "stop_alone")):
+            if not found[name] and any(each[alone].is_whole(own_words) for each in self._lists.values()):
+                found[name] = own_words
+        return Reading(
+            words=words,
+            language=language,
+            language_by=by,
+            entities=entities,
+            model_texts=self._model_texts(text, subject, entities, lists),
+            answer=answer,
+            bare=bare,
+            done=bool(lists["done"].find(own_words)) and len(own_words.split()) <= 2 * SHORT_ANSWER_WORDS,
+            helped=_helped(own_words, lists),
+            tone=tone,
+            tone_words=tone_words,
+            **found,
+        )
+
+    def _first(self, name: str, words: str, language: str) -> str:
+        """The first entry of a list in the text's language, then in the others: what must not be missed may not hang
+        on a language that was guessed wrong.
+        """
+        order = (language, *(other for other in self._lists if other != language))
+        return next((hit for each in order if (hit := self._lists[each][name].find(words))), "")
+
+    def _tone(self, text: str, words: str, language: str) -> tuple[str, tuple[str, ...]]:
+        lists = self._lists[language]
+        reasons: list[str] = []
+        abusive = lists["abusive"].find(words)
+        if abusive:
+            return "abusive", (abusive,)
+        angry = _unnegated(lists["angry"], words, lists.negation)
+        upset = _unnegated(lists["upset"], words, lists.negation)
+        repeated = lists["repeated"].all(words)
+        letters = [character for character in text if character.isalpha()]
+        shouted = len(letters) >= _SHOUTED_LETTERS and sum(map(str.isupper, letters)) > 0.5 * len(letters)
+        marks = bool(_REPEATED_MARKS.search(text))
+        threat = lists["legal_threat"].find(words)
+        reasons += [*angry, *upset, *repeated, *([threat] if threat else ())]
+        if shouted:
+            reasons.append("capitals")
+        if marks:
+            reasons.append("!!")
+        points = 2 * len(angry) + len(upset) + bool(repeated) + shouted + marks + bool(threat)
+        if angry or points >= 3:
+            return "angry", tuple(reasons)
+        return ("upset" if points else "calm"), tuple(reasons)
+
+    def _model_texts(self, text: str, subject: str, entities: tuple[Entity, ...], lists: _Lists) -> tuple[str, ...]:
+        masked = _masked(text, entities)
+        sentences: list[str] = []
+        for part in _SENTENCE_END.split(masked):
+            part = _WHITE.sub(" ", part).strip(" ,;-–")
+            if not part:
+                continue
+            part_words = plain(part)
+            if lists["closing"].at_start(part_words):
+                # What stands below the closing formula is a name; one above it may still be a request.
+                if len(part_words.split()) <= SHORT_ANSWER_WORDS:
+                    break
+                continue
+            greeted = lists["greeting"].at_start(part_words)
+            if greeted and len(part_words[greeted:].split()) < LEAST_SENTENCE_WORDS and sentences:
+                continue
+            sentences.append(part)
+        kept = _without_salutation(sentences, lists)
+        whole = " ".join([*([subject] if subject and not _is_reply(subject) else ()), *kept]) or masked.strip()
+        singles = [part for part in kept if len(plain(part).split()) >= LEAST_SENTENCE_WORDS][:MAX_SENTENCES]
+        return (whole, *singles) if len(singles) > 1 else (whole,)
+
+
+_SEARCHED = (
+    "person", "callback", "stop", "emergency", "fraud", "withdraw", "terminate", "privacy_access", "privacy_erase",
+    "legal_threat", "out_of_office", "urgent", "repeated",
+)  # fmt: skip
+
+
+def _masked(text: str, entities: tuple[Entity, ...]) -> str:
+    """Numbers and addresses as one word per kind: the model shall know that there is an order, not which."""
+    pieces: list[str] = []
+    position = 0
+    for entity in entities:
+        mask = _MASKS.get(entity.kind)
+        if mask is None:
+            continue
+        pieces += (text[position : entity.start], mask)
+        position = entity.end
+    pieces.append(text[position:])
+    return "".join(pieces)
+
+
+def _without_salutation(sentences: list[str], lists: _Lists) -> list[str]:
+    """Without the opening line, unless it is all there is."""
+    if len(sentences) > 1 and lists["greeting"].at_start(plain(sentences[0])):
+        first = plain(sentences[0])
+        if len(first.split()) <= SHORT_ANSWER_WORDS - 1 and not sentences[0].rstrip().endswith("?"):
+            return sentences[1:]
+    return sentences
+
+
+def _is_reply(subject: str) -> bool:
+    return subject.lower().startswith(("re:", "aw:", "sv:", "wg:", "fwd:", "vs:"))
+
+
+def _unnegated(entries: Phrases, words: str, negation: frozenset[str]) -> list[str]:
+    """Entries that no negation stands before, within three words."""
+    hits: list[str] = []
+    for start, end in entries.spans(words):
+        before = words[:start].split()[-3:]
+        if not any(word in negation for word in before):
+            hits.append(words[start:end])
+    return hits
+
+
+def _answer(words: str, lists: _Lists) -> tuple[str, str]:
+    """(what the text is and nothing else, the answer it can be read as)."""
+    if not words:
+        return "", ""
+    rest = lists.polite.consumes(words)
+    no, yes = lists["no"], lists["yes"]
+    count = len(words.split())
+    if not rest:
+        return ("thanks" if lists["thanks"].find(words) else "greeting"), ""
+    if lists["done"].find(words) and count <= 2 * SHORT_ANSWER_WORDS:
+        without = no.consumes(lists["done"].consumes(rest))
+        return ("done" if len(without.split()) <= LEAST_SENTENCE_WORDS else ""), ("no" if no.find(words) else "")
+    if not no.consumes(rest):
+        return "no", "no"
+    if not yes.consumes(rest):
+        return "yes", "yes"
+    starts = words[lists.polite.at_start(words) :].strip() if lists.polite.at_start(words) else words
+    if no.at_start(starts):
+        return "", "no"
+    if yes.at_start(starts) and not no.find(" ".join(starts.split()[:LEAST_SENTENCE_WORDS])):
+        return "", "yes"
+    if count <= SHORT_ANSWER_WORDS:
+        said_no, said_yes = bool(no.find(words)), bool(yes.find(words))
+        if said_no != said_yes:
+            return "", "no" if said_no else "yes"
+    return "", ""
+
+
+def _helped(words: str, lists: _Lists) -> str:
+    if lists["not_helped"].find(words):
+        return "no"
+    return "yes" if lists["helped"].find(words) else ""
