@@ -164,9 +164,13 @@ class SmtpSession(SMTP):
 
     async def handle_exception(self, error: Exception) -> str:
         # Never a word of the exception: texts of ours do not leave the process.
-        self._silent = isinstance(error, (asyncio.IncompleteReadError, ConnectionError))
-        if not self._silent:
-            log.warning("mail session failed", channel="email", session=self._number, error=type(error).__name__)
+        if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
+            # The client is gone. Only cancelling leaves the library's loop, which would read the end for ever.
+            self._silent = True
+            if self.transport is not None:
+                self.transport.close()
+            raise asyncio.CancelledError
+        log.warning("mail session failed", channel="email", session=self._number, error=type(error).__name__)
         self._leaving = True
         return "451 4.3.0 Temporary trouble on our side, please try again later"
 

@@ -165,7 +165,9 @@ async def test_a_fault_of_the_session_is_451_without_a_word_of_it(
         raise RuntimeError("secret path /etc/x")
 
     monkeypatch.setattr("adapters.email.session._is_clean", explode)
-    assert await talk.say("MAIL FROM:<a@b.example>") == "451 4.3.0 Temporary trouble on our side, please try again later"
+    assert (
+        await talk.say("MAIL FROM:<a@b.example>") == "451 4.3.0 Temporary trouble on our side, please try again later"
+    )
     assert await talk.closed()
 
 
