@@ -1,7 +1,9 @@
 """A real server with the desk on a real engine, cases made by the case's own rules, and a real browser."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -191,13 +193,34 @@ async def house(engine: EmbeddedEngine, clock: Any, tmp_path: Path) -> AsyncIter
     await runner.cleanup()
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The system's Chromium, started once; the address at which tests steer it."""
+    profile = tmp_path_factory.mktemp("chromium")
+    arguments = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-gpu", "--disable-dev-shm-usage"]
+    with subprocess.Popen([CHROMIUM, *arguments, *quiet, "about:blank"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "DevTools listening on" in line:
+                address = line.split()[-1]
+                break
+        else:
+            raise RuntimeError("Chromium did not start")
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield address
+        process.terminate()
+
+
 @pytest_asyncio.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """A connection to Chromium; contexts that a test opens are closed after it."""
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        await opened.close()
+        connected = await playwright.chromium.connect_over_cdp(chromium)
+        yield connected
+        for context in connected.contexts[1:]:
+            await context.close()
+        await connected.close()
 
 
 @pytest.fixture

@@ -49,18 +49,18 @@ class DeskApp extends HTMLElement {
     queue.me = this.#me;
     queue.setAttribute("aria-label", t("desk.queue"));
     queue.setAttribute("role", "navigation");
-    context.setAttribute("role", "complementary");
+    context.setAttribute("role", "region");
     context.setAttribute("aria-label", t("desk.context"));
     composer.tenant = this.#me.tenant;
     const head = h("header", { class: "case-head" });
     const list = h("ol", { class: "timeline", tabindex: "0", "aria-label": t("desk.timeline") });
-    const main = h("main", { class: "case" }, head, list, composer);
+    const main = h("section", { class: "case", "aria-label": t("desk.pane.case") }, head, list, composer);
     const said = h("p", { class: "said", role: "status" });
     const help = h("section", { class: "help", hidden: true, tabindex: "-1" });
     const live = h("span", { class: "live" });
     this.#parts = { queue, composer, context, head, list, main, said, help, live, top: h("header", { class: "top" }) };
     this.#top();
-    this.replaceChildren(this.#parts.top, help, h("div", { class: "columns" }, queue, main, context), said);
+    this.replaceChildren(this.#parts.top, help, h("main", { class: "columns" }, queue, main, context), said);
     this.dataset.pane = "queue";
     queue.render();
     this.#showCase();
@@ -107,8 +107,9 @@ class DeskApp extends HTMLElement {
   async #speak(code) {
     rememberLanguage(code);
     await useLanguage(code);
-    const { queue, composer, context, list } = this.#parts;
+    const { queue, composer, context, list, main } = this.#parts;
     queue.setAttribute("aria-label", t("desk.queue"));
+    main.setAttribute("aria-label", t("desk.pane.case"));
     context.setAttribute("aria-label", t("desk.context"));
     list.setAttribute("aria-label", t("desk.timeline"));
     this.#top();

@@ -1,0 +1,338 @@
+"""The pages in a real browser: nothing that customers write becomes code, everything works by keyboard, axe is content.
+
+Pictures of every surface are written to tests/pictures for a person to look at.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+PICTURES = Path(__file__).parents[1] / "pictures"
+
+HOSTILE = [
+    "<script>window.hit=1</script>",
+    "<img src=x onerror='window.hit=1'>",
+    "\"><svg onload=window.hit=1>",
+    "javascript:window.hit=1",
+    "{{constructor.constructor('window.hit=1')()}}",
+    "</textarea><iframe srcdoc='<script>parent.hit=1</script>'>",
+    "&lt;script&gt;window.hit=1&lt;/script&gt;",
+    "\u202egnp.exe <a href=javascript:window.hit=1>x</a>",
+    "' onmouseover='window.hit=1",
+]
+
+
+LESS = {("light", 360), ("dark", 1440)}
+"""Seen in the longest language only: the others are shown light and wide, dark and narrow."""
+
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def collect_faults(page, faults=None):
+    """Errors of scripts and refused loads, as they happen."""
+    faults = [] if faults is None else faults
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    return faults
+
+
+async def open_desk(house, browser, *, language="en-GB", scheme="light", width=1440, faults=None):
+    context = await browser.new_context(
+        viewport={"width": width, "height": 900 if width > 500 else 740},
+        locale=language, color_scheme=scheme, base_url=house.base,
+    )  # fmt: skip
+    page = await context.new_page()
+    if faults is not None:
+        collect_faults(page, faults)
+    await page.goto(house.link())
+    await page.wait_for_url("**/desk")
+    await page.wait_for_selector("desk-queue .views")
+    await page.wait_for_selector(".live.good")
+    return page
+
+
+async def violations(page):
+    results = await Axe().run(page)
+    return [(found["id"], [node["html"][:120] for node in found["nodes"]]) for found in results.response["violations"]]
+
+
+async def picture(page, name):
+    PICTURES.mkdir(exist_ok=True)
+    await page.screenshot(path=str(PICTURES / f"{name}.png"), full_page=True)
+
+
+async def test_what_customers_write_stays_text(house, browser):
+    faults = []
+    cases = [
+        await house.make_case("grete", name=f"{text} {number}", subject=text, text=text, reasons=(text,))
+        for number, text in enumerate(HOSTILE)
+    ]
+    page = await open_desk(house, browser, faults=faults)
+    for case, text in zip(cases, HOSTILE, strict=True):
+        await page.click(f'[data-case="{case}"]')
+        await page.wait_for_function("text => document.querySelector('.message .text')?.textContent === text", arg=text)
+        assert await page.text_content(".message .subject") == text
+        assert text in await page.text_content(".case-title h2")
+        assert text in await page.text_content("desk-context .big")
+    assert await page.evaluate("window.hit") is None
+    assert await page.locator("desk-app script, desk-app iframe, desk-app img[src='x']").count() == 0
+    assert faults == []
+
+
+async def test_a_page_cannot_be_given_markup_at_all(house, browser):
+    page = await open_desk(house, browser)
+    refused = await page.evaluate(
+        "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch (e) { return e.name } }"
+    )
+    assert refused == "TypeError"
+    added = await page.evaluate(
+        "() => { const s = document.createElement('style'); s.textContent = 'body{display:none}';"
+        " document.head.append(s); return getComputedStyle(document.body).display }"
+    )
+    assert added != "none"
+
+
+async def test_the_whole_work_by_keyboard(house, browser, soon):
+    first = await house.make_case("grete", minutes=5)
+    await house.make_case("kari", minutes=500)
+    page = await open_desk(house, browser)
+    press = page.keyboard.press
+    await press("j")
+    await press("Enter")
+    await page.wait_for_selector(".message.customer")
+    assert "Grete Ohlsen" in await page.text_content(".case-title h2")
+    # Letters act only while nobody types: in the reply they are letters.
+    await press("r")
+    await page.keyboard.type("Guten Tag, jxrnatq? ist erledigt.")
+    await press("Escape")
+    await press("a")
+    value = await page.input_value("desk-composer textarea")
+    assert value == "Guten Tag, jxrnatq? ist erledigt.\n\nKann ich sonst noch etwas für Sie tun?"
+    await press("Control+Enter")
+    await page.wait_for_selector(".message.person")
+    assert "sonst noch etwas" in await page.text_content(".message.person .text")
+    assert await page.input_value("desk-composer textarea") == ""
+    # Closing says what is missing, and the focus is where it can be mended.
+    await press("Escape")
+    await press("x")
+    await page.wait_for_function("() => document.activeElement?.dataset.key === 'outcome'")
+    await press("Tab")
+    await press("Enter")
+    await page.wait_for_selector("desk-context .checks .bad")
+    missing = await page.locator("desk-context .checks .bad").all_text_contents()
+    assert len(missing) == 3  # outcome, answer, reply not delivered yet
+    await house.progress(first, "delivered")
+    await page.wait_for_selector(".fate.delivered")
+    # The customer has said on the phone that this was all; then an outcome, then close.
+    await page.focus("[data-key='answered']")
+    await press("Enter")
+
+    async def noted():
+        return (await house.state(first)).anything_else_answered
+
+    await soon(noted)
+    await page.wait_for_function("() => !document.querySelector(\"[data-key='answered']\")")
+    await page.focus("[data-key='outcome']")
+    await page.keyboard.type("sol")
+    await press("Tab")
+    await press("Enter")
+
+    async def closed():
+        state = await house.state(first)
+        return state.status == "closed" and state.outcome == "solved"
+
+    await soon(closed)
+    await page.wait_for_selector(".status.closed")
+    await press("Escape")
+    await press("?")
+    await page.wait_for_selector(".help:not([hidden])")
+    await press("Escape")
+    await page.wait_for_selector(".help", state="hidden")
+
+
+async def test_alt_gr_never_acts(house, browser):
+    await house.make_case("grete")
+    page = await open_desk(house, browser)
+    await page.click("[data-case]")
+    await page.wait_for_selector(".message")
+    before = await page.evaluate("document.activeElement.className")
+    for modifiers in ({"ctrlKey": True, "altKey": True}, {"ctrlKey": True}, {"metaKey": True}):
+        await page.evaluate(
+            "modifiers => document.activeElement.dispatchEvent("
+            "new KeyboardEvent('keydown', {key: 'r', bubbles: true, ...modifiers}))",
+            modifiers,
+        )
+    assert await page.evaluate("document.activeElement.className") == before
+    await page.keyboard.press("r")
+    assert await page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+
+
+async def test_news_while_writing_keeps_the_draft_and_asks_to_read_first(house, browser):
+    case = await house.make_case()
+    page = await open_desk(house, browser)
+    # The page's own feed is kept from it, so that it still shows the old state.
+    await page.click("[data-case]")
+    await page.wait_for_selector(".message")
+
+    async def keep_reads_away(route):
+        await (route.abort() if route.request.method == "GET" else route.continue_())
+
+    await page.route("**/desk/api/cases/*", keep_reads_away)
+    await page.fill("desk-composer textarea", "Das sehe ich mir an.")
+    await house.write_in(case, "Hat sich erledigt!")
+    await page.click("desk-composer .primary")
+    await page.wait_for_selector(".compose-warning:not([hidden])")
+    assert "just written" in await page.text_content(".compose-warning")
+    assert await page.input_value("desk-composer textarea") == "Das sehe ich mir an."
+    await page.unroute("**/desk/api/cases/*")
+    await page.reload()
+    await page.wait_for_function("() => document.querySelectorAll('.message').length === 2")
+    assert await page.input_value("desk-composer textarea") == "Das sehe ich mir an."
+    await page.click("desk-composer .primary")
+    await page.wait_for_selector(".message.person")
+
+
+async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser):
+    case = await house.make_case()
+    page = await open_desk(house, browser)
+    await page.click("[data-case]")
+    await page.wait_for_selector(".message")
+    await page.fill("desk-composer textarea", "Gleich.")
+    await page.context.set_offline(True)
+    await page.wait_for_selector(".offline-bar:not([hidden])", timeout=3000)
+    assert "nothing can be sent" in await page.text_content(".offline-bar")
+    assert await page.is_disabled("desk-composer .primary")
+    await picture(page, "desk-en-light-1440-offline")
+    await page.keyboard.press("Control+Enter")
+    await house.write_in(case, "Ich warte noch.")
+    await page.context.set_offline(False)
+    await page.wait_for_selector(".offline-bar", state="hidden", timeout=20_000)
+    # What happened meanwhile is there, and nothing was sent by stealth.
+    await page.wait_for_function("() => document.querySelectorAll('.message.customer').length === 2")
+    assert await page.locator(".message.person").count() == 0
+    assert await page.is_enabled("desk-composer .primary")
+
+
+async def test_clocks_turn_amber_and_red(house, browser):
+    await house.make_case("grete", minutes=1)
+    page = await open_desk(house, browser)
+    states = await page.evaluate(
+        """async () => {
+            const { promiseState } = await import("/assets/timeleft.js");
+            const at = (s) => promiseState("2026-01-01T00:01:00Z", "2026-01-01T00:00:00Z",
+                                           Date.parse("2026-01-01T00:00:00Z") + s * 1000);
+            return [at(0), at(44), at(45), at(59), at(60), at(600)];
+        }"""
+    )
+    assert states == ["good", "good", "warn", "warn", "bad", "bad"]
+
+
+@pytest.mark.parametrize("language", ["de", "nb", "en"])
+async def test_the_desk_in_every_language_scheme_and_width(house, browser, language):
+    case = await house.make_case("grete", minutes=3)
+    await house.make_case("kari")
+    await house.make_case("tom", minutes=1)
+    for scheme in ("light", "dark"):
+        for width in (360, 1440):
+            if language != "de" and (scheme, width) in LESS:
+                continue
+            faults = []
+            page = await open_desk(house, browser, language=language, scheme=scheme, width=width, faults=faults)
+            if width == 360:
+                await picture(page, f"desk-{language}-{scheme}-{width}-queue")
+                assert await violations(page) == []
+            await page.click(f'[data-case="{case}"]')
+            await page.wait_for_selector(".message")
+            await picture(page, f"desk-{language}-{scheme}-{width}-case")
+            assert await violations(page) == []
+            wide = await page.evaluate(OVERFLOW)
+            assert wide <= 0
+            if width == 360:
+                await page.click('[data-pane="context"]')
+                await picture(page, f"desk-{language}-{scheme}-{width}-context")
+                assert await violations(page) == []
+            assert await page.evaluate("document.documentElement.lang") == language
+            assert faults == []
+            await page.context.close()
+
+
+@pytest.mark.parametrize("language", ["de", "nb", "en"])
+async def test_the_start_page_in_every_language_scheme_and_width(start, browser, language):
+    await start.traveller.whole("grete", "Guten Tag Frau Ohlsen, ich sehe beide Abbuchungen.")
+    await start.traveller.whole("jonas", "Bitte ziehen Sie den Stecker für eine Minute.")
+    kari = await start.traveller.received("kari")
+    await start.traveller.understood("kari", kari)
+    await start.mailbox.keep("a@shop.example", ["grete.ohlsen@kunde.example"], b"Subject: Hi\r\n\r\nhttp://x.example/y\r\n")
+    for scheme in ("light", "dark"):
+        for width in (360, 1440):
+            if language != "de" and (scheme, width) in LESS:
+                continue
+            context = await browser.new_context(
+                viewport={"width": width, "height": 900}, locale=language, color_scheme=scheme, base_url=start.base
+            )
+            for path in ("/",) if (scheme, width) in LESS else ("/", "/mailbox", "/letters"):
+                page = await context.new_page()
+                faults = collect_faults(page)
+                await page.goto(path)
+                await page.wait_for_selector({"/": ".answered.good", "/mailbox": ".mail-line", "/letters": "h1"}[path])
+                await picture(page, f"start-{language}-{scheme}-{width}-{path.strip('/') or 'index'}")
+                assert await violations(page) == []
+                wide = await page.evaluate(OVERFLOW)
+                assert wide <= 0
+                assert faults == []
+                await page.close()
+            await context.close()
+
+
+async def test_rows_light_up_stop_by_stop(start, browser):
+    page = await (await browser.new_context(locale="en", base_url=start.base)).new_page()
+    await page.goto("/")
+    await page.wait_for_selector(".rows")
+    row = '[data-key="row-email"]'
+    contact = await start.traveller.received("grete")
+    await page.wait_for_function("row => document.querySelectorAll(row + ' .lit').length === 1", arg=row)
+    case = await start.traveller.understood("grete", contact)
+    await page.wait_for_function("row => document.querySelectorAll(row + ' .lit').length === 3", arg=row)
+    assert "charged twice" in await page.text_content(f"{row} .meant")
+    await start.traveller.answered("grete", contact, case, "Hello Grete")
+    await page.wait_for_function("row => document.querySelectorAll(row + ' .lit').length === 4", arg=row)
+    shown = await page.text_content(f"{row} .answered")
+    assert re.fullmatch(r"\d+(\.\d)? s", shown)
+    assert 1 <= float(shown.split()[0]) < 60
+    await page.click(".step >> nth=0")
+    await page.wait_for_function("() => document.querySelector('pre').textContent.includes('SO-10234')")
+
+
+async def test_a_mail_written_on_the_start_page_comes_through_the_mail_door(start, browser):
+    page = await (await browser.new_context(locale="en", base_url=start.base)).new_page()
+    await page.goto("/")
+    await page.wait_for_selector(".door form")
+    form = page.locator(".door").filter(has=page.locator("input[type=email]"))
+    await form.locator("input").first.fill("Zoë, Bjørn")
+    await form.locator("input[type=email]").fill("zoe@customer.example")
+    await form.locator("textarea").fill("Hello, <b>where</b> is my order?")
+    await form.locator("button[type=submit]").click()
+    mail = await start.mail_door.wait_for(lambda mail: True)
+    assert mail.text.strip() == "Hello, <b>where</b> is my order?"
+    assert mail.to == ("hilfe@shop.example",)
+    assert (mail.sender_name, mail.sender) == ("Zoë, Bjørn", "zoe@customer.example")
+    await form.locator(".told.good").wait_for()
+
+
+async def test_the_mailbox_shows_mail_as_text_with_links(start, browser):
+    raw = (
+        "From: x@shop.example\r\nSubject: <img src=x onerror=window.hit=1>\r\n\r\n"
+        "<script>window.hit=1</script> javascript:window.hit=1 https://shop.example/confirm/a.b, and more.\r\n"
+    )
+    await start.mailbox.keep("x@shop.example", ["tom@customer.example"], raw.encode())
+    page = await (await browser.new_context(locale="en", base_url=start.base)).new_page()
+    await page.goto("/mailbox")
+    await page.wait_for_selector(".mail-text")
+    links = await page.locator(".mail-text a").all()
+    assert [await link.get_attribute("href") for link in links] == ["https://shop.example/confirm/a.b"]
+    assert await page.text_content(".mail h2") == "<img src=x onerror=window.hit=1>"
+    await asyncio.sleep(0)
+    assert await page.evaluate("window.hit") is None
