@@ -24,6 +24,11 @@ _BY_LABEL = {
 }
 """Procedures that every department has; what an article cannot answer goes to a person."""
 
+SURE_TURN = 0.9
+"""A change of subject in the middle of something must be plain, or an answer in odd words would be lost."""
+
+_ANSWER_ENTITIES = ("order", "invoice", "receipt", "code", "email", "choice")
+
 _PERSON_INTENTS = ("escalation.human", "escalation.supervisor")
 _QUIET_REQUESTS = ("voicemail", "callback")
 """The channel itself has told the caller what happens: another sentence would find nobody on the line."""
@@ -79,7 +84,7 @@ def record_contact(turn: Turn) -> bool:
             intents=tuple(intent.label for intent in understood.intents),
             confidence=understood.intents[0].confidence if understood.intents else 0.0,
             department=turn.department,
-            language=understood.language,
+            language="" if contact.channel == "link" else understood.language,
             tone=understood.tone,
             urgency=understood.urgency,
             legal=understood.legal,
@@ -187,6 +192,7 @@ class Conversation:
     async def _confirmed(self, turn: Turn) -> None:
         progress = turn.state.procedure
         turn.facts = dict(progress.facts) if progress is not None else {}
+        turn.answer = ""  # The button says who somebody is, not yes to whatever is asked by then.
         if not await proof.confirm_by_link(turn):
             if not turn.silent:
                 turn.hand_over("confirmation came too late")
@@ -222,6 +228,10 @@ class Conversation:
             await self._request(turn)
             return
         assert progress is not None
+        if self._turns_to_something_else(turn, procedure):
+            turn.settle()
+            await self._request(turn)
+            return
         turn.facts = dict(progress.facts)
         if kind == "proof":
             proven = await proof.confirm_by_code(turn)
@@ -246,6 +256,16 @@ class Conversation:
             return
         turn.settle(turn.choice or turn.answer)
         await engine.advance(turn, procedure)
+
+    def _turns_to_something_else(self, turn: Turn, running: Procedure) -> bool:
+        """A sure request of another kind, with nothing in it that answers what was asked."""
+        understood = turn.understanding
+        if understood.decision != "accept" or understood.answer or understood.done or not understood.intents:
+            return False
+        if any(understood.first(kind) for kind in _ANSWER_ENTITIES) or turn.contact.native.get("digits"):
+            return False
+        other = self._procedure(turn.pack.issues.get(understood.intent))
+        return understood.intents[0].confidence >= SURE_TURN and other is not None and other.name != running.name
 
     async def _again(self, turn: Turn, procedure: Procedure, key: str) -> None:
         """Not an answer to what was asked: ask once more in other words, then let a person help."""

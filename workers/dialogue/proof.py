@@ -97,7 +97,7 @@ def token_value(challenge_id: str, case_id: str) -> str:
 
 
 async def _customer_behind(turn: Turn) -> tuple[Customer | None, bool]:
-    """Who the writer would have to be, and whether his own address is on file (so that the thread itself leads there)."""
+    """Who the writer would have to be, and whether his own address is on file: then the thread itself leads there."""
     sender = turn.contact.sender
     kind, _, address = turn.writer.partition(":")
     if turn.contact.channel == "link":

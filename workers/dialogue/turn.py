@@ -58,12 +58,12 @@ def route_of(contact: Contact) -> Route:
 class Turn:
     """Collects what this contact leads to. Procedures read `facts`, `step`, `answer`, `choice`, `customer` and say."""
 
-    def __init__(self, *, house: House, item: WorkItem, state: CaseState, now: datetime, department: str) -> None:
+    def __init__(self, *, house: House, item: WorkItem, draft: Draft, department: str) -> None:
         self.house = house
         self.item = item
-        self.now = now
+        self.now = draft.now
         self.department = department
-        self.draft = Draft(state, now)
+        self.draft = draft
         self.contact = item.contact
         self.understanding = item.understanding
         self.label = item.understanding.intent
@@ -76,7 +76,7 @@ class Turn:
         self.authorised = False
         """The confirmation of this turn was also the yes to what the customer had asked for."""
         self.writer = writer_key(self.contact)
-        self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else state.route()
+        self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else draft.state.route()
         self._finished: list[Draft] = []
         self._parts: list[str] = []
         self._kind = "answer"
@@ -123,8 +123,9 @@ class Turn:
 
     @property
     def language(self) -> str:
-        """The language of the answer."""
-        return self.pack.language(self.understanding.language or self.state.language)
+        """The language of the answer: the contact's, but for a pressed button, whose browser says nothing of it."""
+        own = "" if self.contact.channel == "link" else self.understanding.language
+        return self.pack.language(own or self.state.language)
 
     @property
     def country(self) -> str:
@@ -277,7 +278,8 @@ class Turn:
 
     def finish(self) -> Outcome:
         """The outcome of the turn, with its one reply to the writer if anything was said."""
-        if self._parts and self.route is not None:
+        # What came from nowhere (a record that could not be read) has nobody to answer to.
+        if self._parts and self.route is not None and self.route.channel != "unknown":
             self.draft.reply(self._compose(self.route))
         outcome = self.draft.outcome()
         for other in self._finished:

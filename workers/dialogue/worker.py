@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.errors import TransientError
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import DEPARTMENTS, lane_of, work_topic
-from bus.message import decode, derive_id, encode, envelope
+from bus.message import decode, derive_id, derive_number, encode, envelope
 from bus.store.port import Store
-from workers.case.changes import load_case, load_cases
+from workers.case.changes import Draft, load_case, load_cases
 from workers.case.model import CaseState
+from workers.case.rules import Open
 from workers.case.work import WorkItem
 from workers.dialogue.conversation import Conversation, record_contact
 from workers.dialogue.steps import Procedure
@@ -22,8 +21,6 @@ from workers.packs import Pack
 from workers.records import Records, SqlRecords
 
 __all__ = ["DepartmentWorker"]
-
-log = structlog.get_logger()
 
 
 class DepartmentWorker:
@@ -65,12 +62,17 @@ class DepartmentWorker:
         tenant = item.contact.tenant
         # Taken out, not looked up: when a guard fails, the second decision reads afresh.
         state = self._cache.pop((tenant, item.case), None) or await load_case(self._store, tenant, item.case)
+        now = self._clock.now()
+        draft = Draft(state, now)
         if state is None:
-            raise TransientError("the case of this contact is not there yet")
+            if self.group != "desk":
+                raise TransientError("the case of this contact is not there yet")
+            # Intake itself could not work on it: people get it all the same.
+            state = _open_at_desk(draft, item)
         owner = self._owner(item, state)
         if owner != self.group:
             return self._forward(item, owner)
-        turn = Turn(house=self._house, item=item, state=state, now=self._clock.now(), department=self.group)
+        turn = Turn(house=self._house, item=item, draft=draft, department=self.group)
         if not record_contact(turn):
             return NOTHING
         await self._conversation.take(turn)
@@ -93,6 +95,22 @@ class DepartmentWorker:
         )  # fmt: skip
         topic = work_topic(department, lane_of(contact.channel))
         return Outcome(emit=(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers),))
+
+
+def _open_at_desk(draft: Draft, item: WorkItem) -> CaseState:
+    contact = item.contact
+    draft.do(
+        Open(
+            id=item.case,
+            tenant=contact.tenant,
+            number=derive_number(contact.tenant, item.case),
+            person=item.person,
+            channel=contact.channel,
+            language=contact.language,
+            link="dead-letter",
+        )
+    )
+    return draft.state
 
 
 def _starts_anew(item: WorkItem, state: CaseState) -> bool:

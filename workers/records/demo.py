@@ -1,4 +1,4 @@
-"""The demo's customers: a dozen people, what they bought, and what went wrong. Dates lie around the moment of loading."""
+"""The demo's customers, what they bought, and what went wrong. Dates lie around the moment of loading."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -107,7 +107,10 @@ class Refunded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Return(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of an order on its way back. `kind`: refund, exchange, repair, replacement. `state`: announced, arrived."""
+    """A line of an order on its way back.
+
+    `kind`: refund, exchange, repair, replacement. `state`: announced, arrived.
+    """
 
     id: str
     order: str

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from bus.message import Party
+from bus.log.port import StoredRecord
+from bus.message import Party, encode
 from workers.case.model import CLOSED, Acted
+from workers.case.work import WorkItem
 from workers.dialogue.proof import token_value
 
 GRETE = Party(kind="email", address="grete.ohlsen@kunde.example", name="Grete Ohlsen")
@@ -157,3 +159,43 @@ async def test_a_code_runs_out(shop: Any, understand: Any) -> None:
     shop.clock.advance(16 * 60)
     await chat(shop, understand, code, understand(language="en", decision="ask"))
     assert (await shop.case(first.case)).proof == "none"
+
+
+async def test_two_cases_of_one_order_at_the_same_moment_pay_once(shop: Any, understand: Any) -> None:
+    """Both are decided before either is applied: the guard lets one through, the other is decided again."""
+    works = []
+    for session in ("one", "two"):
+        visitor = Party(kind="chat", address=session)
+
+        def words(text: str, visitor: Any = visitor) -> Any:
+            return shop.contact(text, channel="chat", sender=visitor, conversation=visitor.address)
+
+        meaning = understand("billing.wrong_price", language="en", entities={"order": "SO-10388"})
+        await shop.hear(words("Wrong price on SO-10388"), meaning)
+        code = shop.code_sent_to("tom.baker@customer.example")
+        proposed = await shop.hear(words(code), understand(language="en", decision="ask"))
+        assert "£5.00" in proposed.text
+        works.append((proposed, words("yes")))
+    yes = understand("talk.yes", language="en", answer="yes")
+    items = [
+        WorkItem(contact=contact, case=proposed.case, person=proposed.item.person, understanding=yes)
+        for proposed, contact in works
+    ]
+    records = [stored(item) for item in items]
+    worker = shop.workers["billing"]
+    await worker.prepare(records)
+    outcomes = [await worker.handle(record) for record in records]
+    results = [await shop.apply(outcome) for outcome in outcomes]
+    assert sorted(result.applied for result in results) == [False, True]
+    assert {result.reason for result in results if not result.applied} == {"conflict"}
+    loser = next(item for item, result in zip(items, results, strict=True) if not result.applied)
+    (answer,) = await shop.work(loser)
+    assert "has been done already" in answer.text
+    assert len(await shop.refunds()) == 1
+
+
+def stored(item: WorkItem) -> StoredRecord:
+    return StoredRecord(
+        topic="work.billing.live", partition=0, offset=1, at=0, key=item.case, value=encode(item), id=item.case,
+        headers={},
+    )  # fmt: skip
