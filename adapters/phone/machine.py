@@ -259,7 +259,9 @@ class Machine:
         if any(_wants_the_caller(reply) for reply in call.pending):
             # Somebody has an answer and wants to hear the caller: out of the queue, and listen.
             return Move(call=replace(self._speak(self._next(call, event)), parked=True))
-        if event.at - call.queued_at >= self._config.max_wait_s * _SECOND:
+        # By the clock, and by what was heard: a caller who has listened to so many announcements has waited so long.
+        waited_s = max((event.at - call.queued_at) // _SECOND, call.cycle * self._config.hold_announce_s)
+        if waited_s >= self._config.max_wait_s:
             sorry = self._line(call, self._phrases[call.language].too_long)
             if call.caller:
                 return self._call_back(call, event, sorry)

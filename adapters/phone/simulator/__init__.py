@@ -81,7 +81,7 @@ async def simulate_call(
         transcript = Transcript(call_sid=sid)
         network = Network(carrier, auth_token, pace=pace, faults=faults or Faults(), rng=rng)
         call = SimulatedCall(
-            network=network, pace=pace, caller=Caller(turns), transcript=transcript, from_=from_, to=to,
+            network=network, pace=pace, caller=Caller(turns, pace.now()), transcript=transcript, from_=from_, to=to,
             voice_url=f"{base}/phone/{tenant}/voice#{OVERRIDE}",
             status_url=f"{base}/phone/{tenant}/status#{OVERRIDE}",
         )  # fmt: skip

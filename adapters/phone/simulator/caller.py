@@ -9,14 +9,17 @@ __all__ = ["Caller"]
 _PATIENCE_S = 15.0
 """After the last turn a caller hears out what is said, this long at least."""
 
+_LONGEST_S = 180.0
+"""A caller who finds no opportunity for the next turn (words, while only keys are asked for) gives up after this."""
+
 
 class Caller:
     """Turns in order. A Wait begins when its turn comes and holds back what follows."""
 
-    def __init__(self, turns: Sequence[Turn]) -> None:
+    def __init__(self, turns: Sequence[Turn], now: float) -> None:
         self._turns = list(turns)
         self._waits_until: float | None = None
-        self._quiet_since = 0.0
+        self._quiet_since = now
         self._hangs_up = False
 
     @property
@@ -47,8 +50,10 @@ class Caller:
     def leaves(self, now: float, *, asked: bool) -> bool:
         """Whether the caller hangs up now. `asked`: the line waits for words, and the caller has none left."""
         self._pass(now)
-        if self._turns or self._waits_until is not None:
+        if self._waits_until is not None:
             return False
+        if self._turns:
+            return now >= self._quiet_since + _LONGEST_S
         return self._hangs_up or asked or now >= self._quiet_since + _PATIENCE_S
 
     def _pass(self, now: float) -> None:

@@ -478,3 +478,11 @@ def test_callbacks_are_promised_for_hours_in_which_somebody_calls(phone: Any, tm
     transcript, team = play(phone, tmp_path, [Keys("0"), Keys("1")], config=config, delay_s=lambda contact: None)
     assert "morgen bis 9 Uhr 15" in says(transcript)[-1]
     assert team.contacts[-1].native["callback_by"] == "2026-01-06T08:15:00+00:00"
+
+
+def test_a_caller_who_is_not_asked_for_words_gives_up_at_last(phone: Any, tmp_path: Any) -> None:
+    turns = [Say("Hallo"), Say("Nie gefragt")]
+    transcript, _ = play(phone, tmp_path, turns, delay_s=lambda contact: None)
+    assert transcript.ended == "caller"
+    assert transcript.left_over == 1
+    assert 180 < transcript.seconds < 300
