@@ -87,8 +87,9 @@ class ChatAdapter:
                     await self._follow(count_queue=ticks % _QUEUE_TICKS == 0)
                 except TransientError as error:
                     log.warning("chat events could not be followed", channel="chat", exc_info=error)
-        finally:
+        except asyncio.CancelledError:
             self._draining = True
+            raise
 
     async def send(self, reply: Reply, attempt: int) -> SendResult:
         """Write the reply into its conversation. Repeating it changes nothing: its id is unique there."""

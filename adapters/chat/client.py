@@ -51,7 +51,8 @@ class ChatClient:
     """One conversation. Use as `async with ChatClient(url, "de") as chat: answers = await chat.say("Guten Tag")`.
 
     `events` holds everything of the conversation in its order, the visitor's own messages included. `token` and
-    `cursor` are what a later client needs to go on (`resume`).
+    `cursor` are what a later client needs to go on (`resume`). `origin` is named where the server's public address is
+    not the one that is dialled.
     """
 
     def __init__(
@@ -62,18 +63,21 @@ class ChatClient:
         token: str = "",
         cursor: str = "",
         identity: str = "",
+        origin: str = "",
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         parts = urlsplit(url)
         self._url = f"{parts.scheme}://{parts.netloc}"
+        self._origin = origin or self._url
         self._lang, self._identity, self._new_id, self._jitter = lang, identity, new_id, jitter
         self.token, self.cursor, self.session = token, cursor, ""
         self.events: list[Event] = []
         self._outbox: OrderedDict[str, Send] = OrderedDict()
         self._refused: dict[str, Nack] = {}
         self._news = asyncio.Event()
-        self._welcome = asyncio.Event()
+        self._head: str | None = None
+        self._caught_up = False
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._http: aiohttp.ClientSession | None = None
         self._line: asyncio.Task[None] | None = None
@@ -93,11 +97,14 @@ class ChatClient:
         await self.close()
 
     async def connect(self, timeout_s: float = 10.0) -> None:
-        """Open the conversation. Raises ChatRefused, or TimeoutError when nobody answers in time."""
-        self._http = aiohttp.ClientSession(headers={"Origin": self._url})
+        """Open the conversation; its history, or what followed the cursor, is in `events` when this returns.
+
+        Raises ChatRefused, or TimeoutError when nobody answers in time.
+        """
+        self._http = aiohttp.ClientSession(headers={"Origin": self._origin})
         self._line = asyncio.create_task(self._stay_connected())
         try:
-            await self._until(self._welcome.is_set, timeout_s)
+            await self._until(lambda: self._caught_up, timeout_s)
         except BaseException:
             await self.close()
             raise
@@ -188,7 +195,7 @@ class ChatClient:
                     frame = decode_server(message.data)
                     if isinstance(frame, Welcome):
                         self._socket, wait, self.session = socket, _FIRST_WAIT_S, frame.session
-                        self._welcome.set()
+                        self._head, self._caught_up = frame.head, frame.head == self.cursor
                         for waiting in list(self._outbox.values()):
                             await socket.send_str(encode_frame(waiting))
                     elif isinstance(frame, Drain):
@@ -211,6 +218,7 @@ class ChatClient:
         if isinstance(frame, Event):
             self.events.append(frame)
             self.cursor = frame.cursor
+            self._caught_up = self._caught_up or frame.cursor == self._head
             await socket.send_str(encode_frame(Ack(cursor=frame.cursor)))
         elif isinstance(frame, Sent):
             self._outbox.pop(frame.cid, None)
@@ -224,6 +232,7 @@ class ChatClient:
         elif isinstance(frame, Reset):
             self.events.clear()
             self.cursor = ""
+            self._caught_up = self._head == ""
         elif isinstance(frame, Ping):
             await socket.send_str(encode_frame(Pong()))
 

@@ -115,11 +115,11 @@ ClientFrame = Hello | Send | Ack | Read | Typing | Pong | Bye
 class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
     """The socket is open. `resumed`: what follows continues after the given cursor.
 
-    Events up to `head` were there before this socket: they are history, not news.
+    Events up to `head` were there before this socket: they are history, not news. Empty: nothing was ever said.
     """
 
     session: str
-    head: str
+    head: str = ""
     resumed: bool
     server_time: str
     max_text: int

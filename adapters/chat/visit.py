@@ -130,7 +130,7 @@ class Visit:
         await self._send(
             Welcome(
                 session=self._session.id,
-                head=cursor_of(head),
+                head=cursor_of(head) if head else "",
                 resumed=resumed,
                 server_time=self._clock.now().isoformat(),
                 max_text=MAX_TEXT_CHARACTERS,

@@ -22,10 +22,10 @@ export class Transcript {
   }
 
   /** The line is open; what comes up to `head` is history, unless we were here before. */
-  welcome(head) {
+  welcome(head = "") {
     if (this.#head === null) {
       this.#head = head;
-      this.#replaying = head !== "1-0";
+      this.#replaying = head !== "";
     }
   }
 
