@@ -23,6 +23,9 @@ _TYPES = {
 }
 """What is served; anything else in a folder (Python source above all) is not there for the network."""
 
+_KEEP = {".svg": "public, max-age=86400"}
+"""Icons are drawn again and again, also while the line is down; everything else is asked for each time."""
+
 _WORTH_COMPRESSING = 512
 """Below this many bytes the gzip frame eats the gain."""
 
@@ -33,6 +36,7 @@ class _File:
     packed: bytes
     media_type: str
     tag: str
+    keep: str
 
 
 def routes() -> list[web.RouteDef]:
@@ -57,14 +61,15 @@ def page_file(path: Path, headers: Mapping[str, str]) -> web.Response:
 def _read(path: Path) -> _File:
     body = path.read_bytes()
     packed = gzip.compress(body, mtime=0) if len(body) >= _WORTH_COMPRESSING else b""
-    return _File(body, packed, _TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:24]}"')
+    tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+    return _File(body, packed, _TYPES[path.suffix], tag, _KEEP.get(path.suffix, "public, no-cache"))
 
 
 def _handler(file: _File) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
         headers = {
             "ETag": file.tag,
-            "Cache-Control": "public, no-cache",
+            "Cache-Control": file.keep,
             "X-Content-Type-Options": "nosniff",
             "Vary": "Accept-Encoding",
         }

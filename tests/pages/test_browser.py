@@ -300,7 +300,7 @@ async def test_rows_light_up_stop_by_stop(start, browser):
     await start.traveller.answered("grete", contact, case, "Hello Grete")
     await page.wait_for_function("row => document.querySelectorAll(row + ' .lit').length === 4", arg=row)
     shown = await page.text_content(f"{row} .answered")
-    assert re.fullmatch(r"\d+(\.\d)? s", shown)
+    assert re.fullmatch(r"\d+(\.\d)?\ss", shown)
     assert 1 <= float(shown.split()[0]) < 60
     await page.click(".step >> nth=0")
     await page.wait_for_function("() => document.querySelector('pre').textContent.includes('SO-10234')")

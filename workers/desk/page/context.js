@@ -62,7 +62,7 @@ export class DeskContext extends HTMLElement {
         "p",
         { class: "big" },
         last.intents?.length ? t("desk.understood.about", { issue: issueName(last.intents[0]) }) : t("desk.about.unknown"),
-        last.confidence ? h("span", { class: "tag figures" }, `${Math.round(last.confidence * 100)} %`) : null,
+        last.confidence ? h("span", { class: "tag figures" }, `${Math.round(last.confidence * 100)}\u00a0%`) : null,
       ),
       last.reasons?.length ? h("p", { class: "quiet" }, t("desk.because", { words: last.reasons.join(", ") })) : null,
       h("p", { class: "quiet" }, t("desk.goes", { department: departmentName(last.department || "desk") }), last.tone && last.tone !== "calm" ? `, ${t(`flag.${last.tone}`)}` : ""),

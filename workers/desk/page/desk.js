@@ -59,8 +59,10 @@ class DeskApp extends HTMLElement {
     const help = h("section", { class: "help", hidden: true, tabindex: "-1" });
     const live = h("span", { class: "live" });
     this.#parts = { queue, composer, context, head, list, main, said, help, live, top: h("header", { class: "top" }) };
+    const notice = this.#me.notice ? h("p", { class: "notice" }) : null;
+    this.#parts.notice = notice;
     this.#top();
-    this.replaceChildren(this.#parts.top, help, h("main", { class: "columns" }, queue, main, context), said);
+    this.replaceChildren(this.#parts.top, ...(notice ? [notice] : []), help, h("main", { class: "columns" }, queue, main, context), said);
     this.dataset.pane = "queue";
     queue.render();
     this.#showCase();
@@ -87,6 +89,7 @@ class DeskApp extends HTMLElement {
       h("button", { class: "plain sign-out", onclick: () => this.#signOut() }, t("desk.signout")),
     );
     this.#showLive();
+    this.#parts.notice?.replaceChildren(icon("warning"), h("span", {}, t(this.#me.notice)));
     document.title = t("desk.title");
   }
 
