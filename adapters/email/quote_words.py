@@ -90,7 +90,7 @@ MOBILE_FOOTER = re.compile(
     rf"|Gesendet von meine[mr] (?:{_DEVICE}|{_ANY_PHONE})"
     rf"|(?:Gesendet (?:mit|von|über)(?: der| dem)? {_PROGRAM}|Von {_PROGRAM} gesendet)"
     r"|Diese (?:Nachricht|E-Mail|Mail) wurde von meine[mr] .{1,60} gesendet"
-    r"|Outlook für (?:iOS|Android|Mac) beziehen|Holen Sie sich Outlook für .{1,40}"
+    r"|Outlook für (?:iOS|Android|Mac)(?:\s?<https?://[^>\s]{1,200}>)? beziehen|Holen Sie sich Outlook für .{1,40}"
     r"|Laden Sie Outlook für .{1,60} herunter"
     rf"|Sendt fra (?:min|mitt|en) (?:{_DEVICE}|{_ANY_PHONE})"
     rf"|Sendt (?:fra|med|via) {_PROGRAM}"

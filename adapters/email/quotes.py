@@ -28,6 +28,9 @@ __all__ = ["label_ranges"]
 _LONGEST_LINE = 400
 """A program's own lines are shorter; longer ones are somebody's text."""
 
+_CANDIDATES = 500
+"""Lines of one mail that are looked at closely: each costs some lines of look-ahead, and no real mail has so many."""
+
 _ATTRIBUTION_LINES = 4
 _RULERS = frozenset("-_–—*=")
 _FOOTER_STARTS = frozenset("VGDOHLSFvgdohlsf")
@@ -66,7 +69,7 @@ def _label_lines(lines: list[str], marks: Sequence[str], forwarded: bool) -> lis
     # An attribution ends in a colon; so most lines are never looked at closely.
     colons = {index for index, line in enumerate(lines) if line.endswith((":", ": "))}
     labels = [""] * len(lines)
-    index = 0
+    index = looked = 0
     while index < len(lines):
         line = lines[index]
         if quoted[index]:
@@ -76,12 +79,17 @@ def _label_lines(lines: list[str], marks: Sequence[str], forwarded: bool) -> lis
         if not line or len(line) > _LONGEST_LINE:
             index += 1
             continue
-        kind = _separator(lines, index, forwarded) if ":" in line or line.lstrip()[:1] in _RULERS else ""
-        if kind:
-            _fill(labels, index, len(lines), kind)
-            break
+        if looked < _CANDIDATES and (":" in line or line.lstrip()[:1] in _RULERS):
+            looked += 1
+            kind = _separator(lines, index, forwarded)
+            if kind:
+                _fill(labels, index, len(lines), kind)
+                break
         near = colons and any(at in colons for at in range(index, index + _ATTRIBUTION_LINES))
-        length = _attribution(lines, quoted, index) if near else 0
+        length = 0
+        if near and looked < _CANDIDATES and _may_attribute(line):
+            looked += 1
+            length = _attribution(lines, quoted, index)
         if length:
             following = _next_line(lines, index + length)
             if following is not None and quoted[following]:
@@ -98,22 +106,32 @@ def _label_lines(lines: list[str], marks: Sequence[str], forwarded: bool) -> lis
 
 
 def _quoted_lines(lines: list[str], marks: Sequence[str]) -> list[bool]:
-    quoted = [
-        bool(line) and line.lstrip(" ").startswith(">") and len(line) - len(line.lstrip(" ")) < 2 for line in lines
-    ]
-    if sum(quoted) == 1:
-        # "> 50 Euro" is a customer's line; one quoted line needs an attribution above it.
-        index = quoted.index(True)
-        before = next((at for at in range(index - 1, max(-1, index - 3), -1) if lines[at].strip()), None)
-        quoted[index] = (
-            before is not None
-            and lines[before].rstrip().endswith(":")
-            and bool(ATTRIBUTION_VERB.search(lines[before][:_LONGEST_LINE]))
-        )
+    # `>:` is the end of an attribution that was wrapped inside its address.
+    quoted = [line.startswith((">", " >")) and line.strip() != ">:" for line in lines]
+    if any(quoted):
+        _unquote_single(lines, quoted)
     for index, mark in enumerate(marks):
         if mark == _QUOTE and lines[index].strip():
             quoted[index] = True
     return quoted
+
+
+def _unquote_single(lines: list[str], quoted: list[bool]) -> None:
+    """`> 50 Euro` is a customer's line: one line alone needs an attribution above it, or it is no quotation."""
+    singles: list[int] = []
+    for index, is_quoted in enumerate(quoted):
+        if not is_quoted:
+            continue
+        before = next((at for at in range(index - 1, max(-1, index - 3), -1) if lines[at].strip()), None)
+        attributed = before is not None and lines[before].rstrip().endswith(":")
+        attributed = attributed or ATTRIBUTION_VERB.search(lines[index][:_LONGEST_LINE]) is not None
+        if attributed or (index + 1 < len(lines) and quoted[index + 1]):
+            break
+        singles.append(index)
+        if len(singles) > 1:
+            return
+    for index in singles:
+        quoted[index] = False
 
 
 def _separator(lines: list[str], index: int, forwarded: bool) -> str:
@@ -170,11 +188,12 @@ def _block_holds(lines: list[str], start: int, table: dict[str, str]) -> bool:
     return known >= 3 and (has_date or has_address) and "subject" in roles
 
 
+def _may_attribute(line: str) -> bool:
+    return bool(ATTRIBUTION_START.match(line) or ATTRIBUTION_VERB.search(line) or ("@" in line and "<" in line))
+
+
 def _attribution(lines: list[str], quoted: Sequence[bool], index: int) -> int:
     """How many lines an attribution ("Am ... schrieb ...:") takes that begins here, or 0."""
-    first = lines[index]
-    if not (ATTRIBUTION_START.match(first) or ATTRIBUTION_VERB.search(first) or ("@" in first and "<" in first)):
-        return 0
     joined = ""
     for length in range(1, _ATTRIBUTION_LINES + 1):
         at = index + length - 1
