@@ -32,7 +32,7 @@ REGULARISATION = 0.7
 SENTENCE_SHARE = 0.5
 """Weight of the surest sentence beside the whole text, when there are several sentences."""
 
-_TOKEN = r"\w+"
+_WORD = r"\w+"
 _FLOAT: Any = np.float32
 _DIGIT = re.compile(r"[0-9]+")
 _TEMPERATURES = np.geomspace(0.5, 20.0, 60)
@@ -216,7 +216,7 @@ def _fit(rows: Sequence[str], targets: Any, names: Sequence[str]) -> Model:
 
 def _words(vocabulary: Mapping[str, int] | None = None) -> TfidfVectorizer:
     return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKEN, lowercase=False, dtype=_FLOAT,
+        ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD, lowercase=False, dtype=_FLOAT,
         vocabulary=vocabulary,
     )  # fmt: skip
 

@@ -73,6 +73,7 @@ def understand(
             department=department,
             intents=intents,
             decision="accept",
+            answering=True,
             answer=answer,
             done=reading.done or reading.bare in ("done", "thanks"),
             urgency=_urgency(pack, "", reading),
