@@ -143,9 +143,7 @@ class EmbeddedEngine:
         positions.update({place: offset + 1 for place, offset in (after or {}).items()})
         return self._follow(tuple(topics), positions)
 
-    async def _follow(
-        self, topics: Sequence[str], positions: dict[TopicPartition, int]
-    ) -> AsyncIterator[StoredRecord]:
+    async def _follow(self, topics: Sequence[str], positions: dict[TopicPartition, int]) -> AsyncIterator[StoredRecord]:
         signal = Signal()
         self._readers[signal] = frozenset(topics)
         try:
@@ -167,9 +165,7 @@ class EmbeddedEngine:
         finally:
             del self._readers[signal]
 
-    async def read(
-        self, topic: str, partition: int, *, start: int = 0, limit: int = 1000
-    ) -> Sequence[StoredRecord]:
+    async def read(self, topic: str, partition: int, *, start: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
         place = TopicPartition(topic, partition)
         known = self.log_reads.heads([topic]).get(place)
         return self.log_reads.records(known[0], place, start, limit) if known else []

@@ -12,9 +12,7 @@ from bus.store.sqlite_reads import Reads
 __all__ = ["LogReads", "Owned"]
 
 # One partition at a time: an index over several made SQLite sort the whole backlog for one batch.
-_RECORDS = (
-    "SELECT seq, at, key, id, headers, value FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT ?"
-)
+_RECORDS = "SELECT seq, at, key, id, headers, value FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT ?"
 _OWNED = (
     "SELECT g.partition_id, p.topic, p.number, p.head, g.generation, g.next_offset, g.finished_above"
     " FROM log_progress AS g JOIN log_partition AS p ON p.id = g.partition_id"

@@ -187,9 +187,7 @@ class LogConformance:
     async def test_once_holds_between_processes_at_the_same_moment(self, log: Any, open_log: Open) -> None:
         engines = [log, await open_log(), await open_log()]
         given = records(60)
-        answers = await asyncio.gather(
-            *(engine.append([record], once=True) for record in given for engine in engines)
-        )
+        answers = await asyncio.gather(*(engine.append([record], once=True) for record in given for engine in engines))
         assert sum(offset is not None for (offset,) in answers) == 60
         assert sorted(record.id for record in await records_of(log, TOPIC)) == sorted(record.id for record in given)
 

@@ -67,9 +67,7 @@ class TestLeases:
         assert len(here.generations) == 8
         await gone.close()
 
-    async def test_heartbeats_do_not_need_the_event_loop(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_heartbeats_do_not_need_the_event_loop(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(embedded_groups, "LEASE_S", 0.8)
         monkeypatch.setattr(embedded, "HEARTBEAT_S", 0.1)
         engine = await EmbeddedEngine.open(tmp_path)

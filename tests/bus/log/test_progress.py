@@ -20,9 +20,7 @@ class ProgressMachine(RuleBasedStateMachine):
 
     def _restart(self) -> None:
         next_offset, above = self.kept
-        self.progress = PartitionProgress(
-            partition_id=1, generation=1, next_offset=next_offset, finished_above=above
-        )
+        self.progress = PartitionProgress(partition_id=1, generation=1, next_offset=next_offset, finished_above=above)
         self.out = set()
 
     @rule(gap=st.integers(1, 5))
