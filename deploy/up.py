@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from bus.config import Layered
+from bus.delivery.worker import Worker
 from bus.errors import ConfigurationError
 from bus.http import HttpServer
 from bus.telemetry import Metrics, configure_logging
@@ -24,6 +25,10 @@ __all__ = ["Ready", "run_part", "run_up"]
 
 _READY_S = 60.0
 """How long the doors may take to open; the model is trained on the first start."""
+
+
+_QUICK_S = 3.0
+"""A model that was trained before is loaded by then."""
 
 
 class Ready(msgspec.Struct, kw_only=True):
@@ -92,6 +97,7 @@ async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool,
     from deploy.pages import add_pages
 
     pages = add_pages(process, base_url=build_up.base_url, mailbox=demo.mailbox if demo is not None else None)
+    await _wait_for_minds(workers)
     await process.start()
     await _wait_for_doors(channels)
     ready = _ready(core, channels, build_up.base_url, demo is not None)
@@ -131,6 +137,7 @@ async def run_part(
     from bus.web import routes as shared_routes
 
     process.http.add_routes(shared_routes())
+    await _wait_for_minds(workers)
     await process.start()
     await _wait_for_doors(hosted)
     what = ", ".join((*channels, *groups))
@@ -145,6 +152,21 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def _wait_for_minds(workers: Sequence[Worker]) -> None:
+    """Until every worker that has to learn first has: a door that opens earlier would let its first customers wait."""
+    for worker in workers:
+        learning = getattr(worker, "ready", None)
+        if learning is None:
+            continue
+        task = asyncio.ensure_future(learning())
+        done, _ = await asyncio.wait({task}, timeout=_QUICK_S)
+        if not done:
+            click.echo(
+                "Learning from the pack's examples; this happens once and takes a moment.", err=True
+            )
+        await task
 
 
 async def _wait_for_doors(channels: Sequence[HostedChannel]) -> None:

@@ -43,6 +43,8 @@ class Journey(msgspec.Struct, kw_only=True):
     name: str
     at: datetime
     heard_s: float
+    signal: str = ""
+    """Set when nobody said anything: ended, confirm, ..."""
     language: str = ""
     case: str = ""
     intent: str = ""
@@ -106,9 +108,10 @@ class Board:
         journey = Journey(
             contact=contact.id,
             channel=contact.channel,
-            name=contact.sender.name or contact.sender.address.split("\n", 1)[0],
+            name=_name_of(contact),
             at=contact.received_at,
             heard_s=max(0.0, (at - contact.received_at).total_seconds()),
+            signal="" if contact.text else str(contact.native.get("request", "")),
             language=contact.language,
         )
         self._journeys[contact.id] = journey
@@ -134,6 +137,9 @@ class Board:
         journey = self._waiting(reply)
         if journey is None:
             return None
+        self._step(journey, "reply", record, reply.kind)
+        if reply.channel != journey.channel and journey.channel != "link":
+            return journey
         self._of_reply[reply.id] = journey.contact
         if len(self._of_reply) > KEPT * 4:
             self._of_reply.popitem(last=False)
@@ -141,14 +147,17 @@ class Board:
         if not journey.answer:
             journey.answer = reply.text
             journey.state = "planned"
-        self._step(journey, "reply", record, reply.kind)
         return journey
 
     def _waiting(self, reply: Reply) -> Journey | None:
-        """The contact that a reply answers: the newest of its case on the same channel, or of its case at all."""
+        """The contact that a reply answers: the first of its case without an answer, else the newest.
+
+        Replies of a case come in the order of its contacts. One on another channel (a code to the address on file)
+        belongs to the contact as well, and is not its answer.
+        """
         of_case = [journey for journey in self._journeys.values() if journey.case == reply.case]
-        same = [journey for journey in of_case if journey.channel == reply.channel]
-        return (same or of_case or [None])[-1]
+        unanswered = [journey for journey in of_case if not journey.answer and not journey.signal]
+        return next(iter(unanswered), of_case[-1] if of_case else None)
 
     def _status(self, status: Status, record: StoredRecord) -> Journey | None:
         journey = self._journeys.get(self._of_reply.get(status.reply, ""))
@@ -157,7 +166,8 @@ class Board:
         if status.state in ("accepted", "delivered", "read") and journey.answered_s is None:
             journey.answered_s = max(0.0, (status.at - journey.at).total_seconds())
             self._count(journey.channel, "answered")
-        journey.state = status.state
+        if journey.answered_s is None or status.state != "failed":
+            journey.state = status.state
         self._step(journey, "status", record, status.state)
         return journey
 
@@ -176,3 +186,10 @@ class Board:
     def _count(self, channel: str, what: str) -> None:
         counts = self.counts.setdefault(channel, {"heard": 0, "answered": 0})
         counts[what] += 1
+
+
+def _name_of(contact: Contact) -> str:
+    """A name to show: what the sender calls himself, or his address where that tells people something."""
+    if contact.sender.name or contact.sender.kind not in ("email", "phone", "postal"):
+        return contact.sender.name
+    return contact.sender.address.split("\n", 1)[0]

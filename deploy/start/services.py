@@ -41,6 +41,6 @@ class StartServices:
     desk_link: Callable[[], str] | None = None
     """A fresh login link for the desk; used in the demo only."""
     customers: Sequence[Mapping[str, str]] = ()
-    """Demo customers: name, language, email, phone, address, problem."""
+    """Demo customers: name, language, email, phone, address."""
     missing: Sequence[str] = ()
     """What is not configured, by key of the catalogue (`missing.relay`)."""

@@ -19,6 +19,7 @@ from bus.web.feed import FeedItem, stream
 from deploy.start.doors import Closed, Doors
 from deploy.start.journeys import Board, Journey, watched_topics
 from deploy.start.post_room import PostRoom
+from deploy.start.samples import with_samples
 from deploy.start.services import StartServices
 
 __all__ = ["StartPages"]
@@ -129,7 +130,7 @@ class StartPages:
             "server_time": services.clock.now(),
         }
         if services.demo:
-            about["customers"] = list(services.customers)
+            about["customers"] = with_samples(services.customers)
             about["mailbox"] = services.mailbox is not None
         return _json(about)
 

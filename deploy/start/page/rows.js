@@ -20,7 +20,7 @@ export function rows(journeys, channels, selected, choose) {
     "ul",
     { class: "rows" },
     shown.map((channel) => {
-      const journey = journeys.find((one) => one.channel === channel);
+      const journey = journeys.find((one) => one.channel === channel && !one.signal);
       return h("li", {}, journey ? full(journey, journey.contact === selected, choose) : empty(channel));
     }),
   );

@@ -21,7 +21,7 @@ export function story(journeys, selected, choose) {
             "button",
             { class: "small", "aria-pressed": String(one === journey), dataset: { key: `recent-${one.contact}` }, onclick: () => choose(one.contact) },
             channelIcon(one.channel, channelName(one.channel)),
-            one.name || t("desk.name.unknown"),
+            one.name || t("desk.name.visitor"),
             h("span", { class: "quiet figures" }, formatTime(one.at)),
           ),
         ),
@@ -73,6 +73,7 @@ function stepWords(journey, step) {
     kind: tOr(`reply.kind.${step.word}`, t("start.kind.answer")),
     state: tOr(`reply.state.${step.word}`, step.word),
   };
+  if (step.stop === "received" && journey.signal) return tOr(`desk.request.${journey.signal}`, journey.signal);
   if (step.stop === "identified") return tOr(`start.step.identified.${step.word}`, t("start.step.identified"));
   return t(`start.step.${step.stop}`, values);
 }

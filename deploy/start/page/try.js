@@ -61,12 +61,12 @@ function mailForm() {
   const name = h("input", { autocomplete: "off", required: true });
   const address = h("input", { type: "email", autocomplete: "off", required: true });
   const subject = h("input", { autocomplete: "off" });
-  const text = h("textarea", { rows: 5, required: true });
+  const text = h("textarea", { rows: 8, required: true });
   const fill = (customer) => {
     name.value = customer.name;
     address.value = customer.email;
-    subject.value = tOr(`start.sample.subject.${customer.language}`, "");
-    text.value = (customer.problem || "").trim();
+    subject.value = customer.subject;
+    text.value = customer.mail;
   };
   const who = customerSelect(fill, "start.try.as");
   if (who.chosen()) fill(who.chosen());
@@ -96,10 +96,10 @@ function mailForm() {
 
 function letterForm() {
   const file = h("input", { type: "file", accept: ".pdf,.tif,.tiff,.jpg,.jpeg,.png" });
-  const text = h("textarea", { rows: 5 });
-  const who = customerSelect((customer) => (text.value = customer.letter || customer.problem || ""), "start.try.as");
+  const text = h("textarea", { rows: 8 });
+  const who = customerSelect((customer) => (text.value = customer.mail), "start.try.as");
   const first = who.chosen();
-  text.value = first ? first.letter || first.problem || "" : "";
+  if (first) text.value = first.mail;
   const dropped = outcome();
   const written = outcome();
   return door(
@@ -150,7 +150,7 @@ function callForm() {
   const fill = (customer) => {
     const line = lines.find(([, spoken]) => spoken === customer.language);
     if (line) number.value = line[0];
-    says.value = (customer.call || customer.problem || "").trim();
+    says.value = customer.call;
   };
   const who = customerSelect(fill, "start.try.caller");
   if (who.chosen()) fill(who.chosen());
