@@ -121,11 +121,10 @@ class Shop:
 
     async def hear(self, contact: Contact, understanding: Understanding) -> Heard:
         """Take a contact the whole way: intake, department, replies, their delivery."""
-        found = await self._take(self.workers["intake"], stored(CONTACT_RECEIVED, contact.id, contact))
-        identified = [r for r in found.emit if r.topic == CONTACT_IDENTIFIED]
-        if not identified:
+        identified = await self.hear_intake(contact)
+        if identified is None:
             return Heard(replies=[], case="", link="", contact=contact)
-        who = decode(identified[0].value, Identified)
+        who = decode(identified.value, Identified)
         item = WorkItem(
             contact=contact, case=who.case, person=who.person, understanding=understanding, link=who.link,
             claims=who.claims,
@@ -133,12 +132,22 @@ class Shop:
         replies = await self.work(item)
         return Heard(replies=replies, case=who.case, link=who.link, contact=contact, item=item)
 
+    async def hear_intake(self, contact: Contact) -> Record | None:
+        """Intake alone: what it emitted for triage."""
+        found = await self.take(self.workers["intake"], stored(CONTACT_RECEIVED, contact.id, contact))
+        return next((record for record in found.emit if record.topic == CONTACT_IDENTIFIED), None)
+
+    @staticmethod
+    def stored(topic: str, key: str, value: Any) -> StoredRecord:
+        """A record as a worker receives it."""
+        return stored(topic, key, value)
+
     async def work(self, item: WorkItem) -> list[Reply]:
         """Give a work item to its department, and to the one it is forwarded to."""
         department = item.understanding.department
         for _ in range(3):
             topic = work_topic(department, lane_of(item.contact.channel))
-            outcome = await self._take(self.workers[department], stored(topic, item.case, item))
+            outcome = await self.take(self.workers[department], stored(topic, item.case, item))
             forwarded = [record for record in outcome.emit if record.topic.startswith("work.")]
             if not forwarded:
                 await self.deliver(outcome.replies)
@@ -154,7 +163,7 @@ class Shop:
                 reply=reply.id, tenant=TENANT, case=reply.case, channel=reply.channel, state=state,
                 at=self.clock.now(), permanent=permanent,
             )  # fmt: skip
-            await self._take(self.workers["case"], stored(REPLY_STATUS, reply.case, status))
+            await self.take(self.workers["case"], stored(REPLY_STATUS, reply.case, status))
 
     async def pass_time(self, **spans: float) -> list[Reply]:
         """Let time pass and the timers fire that are due."""
@@ -167,12 +176,13 @@ class Shop:
                     topic=timer.topic, partition=0, offset=1, at=0, key=timer.key, value=timer.value, id=timer.id,
                     headers={"tenant": timer.tenant},
                 )  # fmt: skip
-                outcome = await self._take(self.workers["case"], record)
+                outcome = await self.take(self.workers["case"], record)
                 replies.extend(outcome.replies)
         await self.deliver(replies)
         return replies
 
-    async def _take(self, worker: Any, record: StoredRecord) -> Outcome:
+    async def take(self, worker: Any, record: StoredRecord) -> Outcome:
+        """Prepare, handle, apply; once more when a guard failed."""
         for _ in range(3):
             await worker.prepare([record])
             outcome: Outcome = await worker.handle(record)

@@ -129,6 +129,12 @@ class DisputedCharge:
                 product = file.products.get(line.product)
                 name = product.name(turn.language) if product is not None else turn.phrase(f"bill.{line.kind}")
                 rows.append(turn.phrase("bill.line", name=name, amount=turn.money(line.amount, currency)))
+        if not file.invoices:
+            # Bought at the till: the receipt has the lines.
+            for item in file.lines:
+                name = file.product_of(item).name(turn.language)
+                amount = turn.money(item.price * item.quantity, currency)
+                rows.append(turn.phrase("bill.line", name=name, amount=amount))
         rows.append(turn.phrase("bill.total", amount=turn.money(file.order.total, currency)))
         for charge in file.charges:
             rows.append(

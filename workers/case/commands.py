@@ -40,7 +40,7 @@ def reply(
         Reply(
             id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
             tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
-            text=text, language=state.language, kind="answer", automatic=False, person=state.person,
+            text=text, language=state.language, kind="answer", automatic=False, person=actor,
             conversation=route.conversation, in_reply_to=route.in_reply_to, references=route.references,
             subject=subject if route.subject else "", case_number=state.number, listen=True,
         ),

@@ -57,6 +57,8 @@ class Understanding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     intents: tuple[Intent, ...] = ()
     decision: str = "person"
     question: tuple[str, ...] = ()
+    answering: bool = False
+    """The text belongs to the question that the case waits on; its intents are then no new request."""
     answer: str = ""
     done: bool = False
     request_person: bool = False

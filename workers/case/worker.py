@@ -95,7 +95,7 @@ class CaseWorker:
             Reply(
                 id=reply_id(state, f"closing {asked_at}", route.channel, route.address.address),
                 tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
-                text=text, language=language, kind="goodbye", person=state.person, conversation=route.conversation,
+                text=text, language=language, kind="goodbye", conversation=route.conversation,
                 in_reply_to=route.in_reply_to, references=route.references, subject=subject,
                 case_number=state.number,
             )

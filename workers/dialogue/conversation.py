@@ -6,6 +6,7 @@ from datetime import timedelta
 from bus.store.permission import suppression_write
 from workers.case import model
 from workers.case.rules import Close, Receive, Refused
+from workers.case.work import Understanding
 from workers.dialogue import engine, proof
 from workers.dialogue.articles import AnswerFromArticle
 from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
@@ -23,11 +24,6 @@ _BY_LABEL = {
     "support.how_to": "article",
 }
 """Procedures that every department has; what an article cannot answer goes to a person."""
-
-SURE_TURN = 0.9
-"""A change of subject in the middle of something must be plain, or an answer in odd words would be lost."""
-
-_ANSWER_ENTITIES = ("order", "invoice", "receipt", "code", "email", "choice")
 
 _PERSON_INTENTS = ("escalation.human", "escalation.supervisor")
 _QUIET_REQUESTS = ("voicemail", "callback")
@@ -94,6 +90,11 @@ def record_contact(turn: Turn) -> bool:
     return True
 
 
+def _asks_for(understood: Understanding, *labels: str) -> bool:
+    """A sure request, not an answer whose words look like one."""
+    return understood.decision == "accept" and not understood.answering and understood.intent in labels
+
+
 class Conversation:
     """The rules of a conversation, the same in every department."""
 
@@ -115,7 +116,7 @@ class Conversation:
         elif request in _QUIET_REQUESTS:
             hours = timedelta(hours=turn.pack.policy.service.callback_hours)
             turn.hand_over(request, what=request, until=turn.now + hours, quiet=True)
-        elif understood.stop_contact or understood.intent == "sales.stop_contacting_me":
+        elif understood.stop_contact or _asks_for(understood, "sales.stop_contacting_me"):
             self._stop(turn)
         elif understood.tone == "abusive":
             self._abusive(turn)
@@ -124,10 +125,10 @@ class Conversation:
         elif state.with_person:
             if request == "person" and turn.live:
                 turn.hand_over("asked for a person")
-        elif request == "person" or understood.request_person or understood.intent in _PERSON_INTENTS:
+        elif request == "person" or understood.request_person or _asks_for(understood, *_PERSON_INTENTS):
             turn.settle()
             turn.hand_over("asked for a person")
-        elif understood.intent == "escalation.call_back" and understood.decision == "accept":
+        elif _asks_for(understood, "escalation.call_back"):
             until = turn.now + timedelta(hours=turn.pack.policy.service.callback_hours)
             turn.settle()
             turn.hand_over("callback", what="callback", until=until)
@@ -218,14 +219,14 @@ class Conversation:
         kind = pending.kind
         if kind == "anything-else":
             turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="yes"))
-            await self._request(turn, follow_up=True)
+            await self._request(turn)
             return
         if kind == "intent":
             await self._which(turn, pending)
             return
         if procedure is None or kind == "request":
             turn.settle()
-            await self._request(turn)
+            await self._request(turn, asked_before=kind == "request")
             return
         assert progress is not None
         if self._turns_to_something_else(turn, procedure):
@@ -258,14 +259,14 @@ class Conversation:
         await engine.advance(turn, procedure)
 
     def _turns_to_something_else(self, turn: Turn, running: Procedure) -> bool:
-        """A sure request of another kind, with nothing in it that answers what was asked."""
+        """A sure request of another kind that is no answer to what was asked."""
         understood = turn.understanding
-        if understood.decision != "accept" or understood.answer or understood.done or not understood.intents:
+        if understood.answering or understood.answer or understood.decision != "accept" or not understood.intents:
             return False
-        if any(understood.first(kind) for kind in _ANSWER_ENTITIES) or turn.contact.native.get("digits"):
+        if understood.intent.startswith("talk."):
             return False
         other = self._procedure(turn.pack.issues.get(understood.intent))
-        return understood.intents[0].confidence >= SURE_TURN and other is not None and other.name != running.name
+        return other is None or other.name != running.name
 
     async def _again(self, turn: Turn, procedure: Procedure, key: str) -> None:
         """Not an answer to what was asked: ask once more in other words, then let a person help."""
@@ -321,13 +322,18 @@ class Conversation:
             return
         turn.hand_over("unclear request")
 
-    async def _request(self, turn: Turn, *, follow_up: bool = False) -> None:
+    async def _request(self, turn: Turn, *, asked_before: bool = False) -> None:
         """A new request in this case."""
         understood = turn.understanding
-        talk = understood.intent.startswith("talk.") or (follow_up and understood.answer == "yes")
-        if (talk and understood.decision != "person") or (follow_up and understood.answer == "yes"):
+        sure = understood.decision == "accept" and not understood.answering
+        if understood.intent.startswith("talk.") or (understood.answer == "yes" and not sure):
             # "Yes, please" alone, a greeting, a thank you: kind words, and what the request is.
             turn.say("what-else" if turn.state.disclosed else "welcome")
+            turn.ask("request")
+            return
+        vague = understood.decision == "person" or understood.intent == "other.out_of_scope"
+        if vague and turn.live and not asked_before and not understood.legal:
+            turn.say("rephrase")
             turn.ask("request")
             return
         if understood.decision == "ask" and understood.question:
@@ -335,7 +341,7 @@ class Conversation:
             turn.say("which" if len(names) > 1 else "is-it", first=names[0], second=names[-1])
             turn.ask("intent", understood.question[:2])
             return
-        if understood.decision == "accept" or understood.legal:
+        if sure or understood.legal:
             await self._start(turn, understood.intent)
             return
         await self._to_person(turn, "not understood")

@@ -13,6 +13,9 @@ __all__ = ["MAX_FRUITLESS", "advance", "answered_choice", "begin"]
 MAX_FRUITLESS = 2
 """Questions that brought nothing new before a person helps: asking a third time is an insult."""
 
+REMEMBERED_CHARACTERS = 1000
+"""Of the first words of a request: a wish stands at the beginning, and snapshots stay small."""
+
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -25,6 +28,8 @@ async def begin(turn: Turn, procedure: Procedure) -> None:
         model.ProcedureMoved(at=turn.now, department=turn.department, procedure=Progress(name=procedure.name))
     )
     turn.step = ""
+    # What was wished at first is often only worked on after the proof, two messages later.
+    turn.facts["said"] = turn.contact.own_text()[:REMEMBERED_CHARACTERS]
     await advance(turn, procedure)
 
 

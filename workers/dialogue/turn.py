@@ -122,6 +122,11 @@ class Turn:
         return self.channel == "phone"
 
     @property
+    def paper(self) -> bool:
+        """The answer is printed: nobody answers to it by a click or a word."""
+        return self.channel == "post"
+
+    @property
     def language(self) -> str:
         """The language of the answer: the contact's, but for a pressed button, whose browser says nothing of it."""
         own = "" if self.contact.channel == "link" else self.understanding.language
@@ -205,7 +210,7 @@ class Turn:
 
     def ask_anything_else(self) -> None:
         """Every solution ends with it, and with the notice after which the case closes by itself."""
-        key = "anything-else.ask" if self.live else "anything-else.notice"
+        key = "anything-else.ask" if self.live else f"anything-else.{'letter' if self.paper else 'notice'}"
         days = self.pack.policy.service.closing_notice_days
         until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
         self.say(key, **({} if self.live else {"date": self.date(until)}))
@@ -304,7 +309,6 @@ class Turn:
             text=self._text(route.address.name),
             language=self.language,
             kind=self._kind,
-            person=state.person,
             conversation=route.conversation,
             in_reply_to=route.in_reply_to,
             references=route.references,
@@ -321,11 +325,13 @@ class Turn:
             parts.insert(0, self.phrase(f"tone.{self.understanding.tone}"))
         if not self.state.disclosed and not self.spoken:
             # On the phone the greeting has said it before the caller said a word.
-            parts.insert(0, self.phrase("disclosure.live" if self.live else "disclosure.deferred"))
+            kind = "live" if self.live else "letter" if self.paper else "deferred"
+            parts.insert(0, self.phrase(f"disclosure.{kind}"))
         if self.live:
             return (" " if self.spoken else "\n").join(parts)
         greeting = self.phrase("letter.greeting.named", name=name) if name else self.phrase("letter.greeting.plain")
-        return "\n\n".join((greeting, *parts, self.phrase("letter.footer", number=self.state.number)))
+        footer = self.phrase("letter.close" if self.paper else "letter.footer", number=self.state.number)
+        return "\n\n".join((greeting, *parts, footer))
 
     def _subject(self, subject: str) -> str:
         if self.live:

@@ -76,12 +76,20 @@ class Exchange:
 
     def _variant(self, turn: Turn, line: OrderLine, product: Product) -> str:
         """The variant that the customer names; the one he has is what he wants to be rid of."""
-        text = turn.contact.own_text()
-        named = [
-            variant
-            for variant in product.variants
-            if variant != line.variant and re.search(rf"(?<!\w){re.escape(variant)}(?!\w)", text, re.IGNORECASE)
-        ]
-        if len(named) == 1:
-            turn.facts["variant"] = named[0]
+        others = [variant for variant in product.variants if variant != line.variant]
+        named = _named(others, turn.contact.own_text())
+        if not named and "variant" not in turn.facts:
+            named = _named(others, turn.facts.get("said", ""))
+        if named:
+            turn.facts["variant"] = named
         return turn.facts.get("variant", "")
+
+
+def _named(variants: list[str], text: str) -> str:
+    """The one variant that a text names. Single letters count as capitals only: "it's" is no size."""
+    found = [
+        variant
+        for variant in variants
+        if re.search(rf"(?<!\w){re.escape(variant)}(?!\w)", text, re.IGNORECASE if len(variant) > 1 else 0)
+    ]
+    return found[0] if len(found) == 1 else ""
