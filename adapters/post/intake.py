@@ -207,38 +207,42 @@ class FolderIntake:
 
     async def _hand_over(self, seen: Seen, row: FileRow, data: bytes, problem: str) -> None:
         digest = hashlib.sha256(data).hexdigest()
-        reason = problem
         if row.state != "accepted" or row.sha256 != digest:
-            accepted = await self._services.accept(
-                Raw(
-                    tenant=self._services.tenant,
-                    account=self._config.account,
-                    media_type=media_type(data) or "application/octet-stream",
-                    data=data,
-                    received_at=self._services.clock.now(),
-                    native={"file": row.name, "seen": str(seen.changed_ns), "problem": problem},
-                )
-            )
-            if accepted.quality.status == "unreadable":
-                reason = problem or "; ".join(accepted.quality.reasons) or "could not be read"
+            # The same bytes are the same contact, so reading them again would only cost seconds.
+            known = await self._journal.accepted(digest) if data else None
+            contact, reason = (known.contact, known.reason) if known else await self._accept(seen, row, data, problem)
+            # An empty file may still be filled: a person knows, and it is moved only when nothing comes.
+            later = round(self._config.incomplete_s * _SECOND) if problem == EMPTY else 0
             row = msgspec.structs.replace(
                 row,
                 state="accepted",
-                contact=accepted.contact,
+                contact=contact,
                 sha256=digest,
                 reason=reason,
                 attempts=0,
-                next_attempt=0,
+                next_attempt=to_micros(self._services.clock.now()) + later,
             )
-            if problem == EMPTY:
-                # The scanner may still fill it: a person knows, and it is moved only when nothing comes.
-                later = to_micros(self._services.clock.now()) + round(self._config.incomplete_s * _SECOND)
-                row = msgspec.structs.replace(row, next_attempt=later)
             await self._write(row)
-            log.info("scan accepted", file=row.file, contact=row.contact, duplicate=accepted.duplicate)
-            if problem == EMPTY:
+            log.info("scan accepted", file=row.file, contact=row.contact, duplicate=known is not None)
+            if later:
                 return
         await self._put_aside(seen, row)
+
+    async def _accept(self, seen: Seen, row: FileRow, data: bytes, problem: str) -> tuple[str, str]:
+        """Give the scan to the bus; its contact, and why a person must look at the file (or nothing)."""
+        accepted = await self._services.accept(
+            Raw(
+                tenant=self._services.tenant,
+                account=self._config.account,
+                media_type=media_type(data) or "application/octet-stream",
+                data=data,
+                received_at=self._services.clock.now(),
+                native={"file": row.name, "seen": str(seen.changed_ns), "problem": problem},
+            )
+        )
+        if accepted.quality.status == "unreadable":
+            return accepted.contact, problem or "; ".join(accepted.quality.reasons) or "could not be read"
+        return accepted.contact, problem
 
     async def _put_aside(self, seen: Seen, row: FileRow) -> None:
         target = self._folder.held if row.reason else self._folder.done

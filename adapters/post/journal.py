@@ -44,6 +44,9 @@ _FILE_COLUMNS = (
 _OPEN = ("waiting", "retry", "accepted")
 _open_files = select(*_FILE_COLUMNS).where(post_file.c.tenant == bindparam("tenant"), post_file.c.state.in_(_OPEN))
 _files = select(*_FILE_COLUMNS).where(post_file.c.tenant == bindparam("tenant")).order_by(post_file.c.since)
+_same_bytes = select(*_FILE_COLUMNS).where(
+    post_file.c.tenant == bindparam("tenant"), post_file.c.sha256 == bindparam("sha256"), post_file.c.contact != ""
+)
 _put_file = upsert(post_file, ["tenant", "file"])
 _forget_versions = delete(post_file).where(
     post_file.c.tenant == bindparam("of_tenant"),
@@ -71,6 +74,11 @@ class Journal:
     async def files(self) -> Sequence[FileRow]:
         """Every file ever, oldest first."""
         return [FileRow(**row) for row in await self._store.all(_files, {"tenant": self._tenant})]
+
+    async def accepted(self, sha256: str) -> FileRow | None:
+        """A file with these very bytes whose contact is durable already."""
+        row = await self._store.one(_same_bytes, {"tenant": self._tenant, "sha256": sha256})
+        return FileRow(**row) if row is not None else None
 
     async def put_file(self, row: FileRow) -> None:
         """Record the state of a file durably; earlier versions of it that led to nothing are forgotten."""

@@ -8,6 +8,7 @@ import select
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ import msgspec
 from adapters.post import limited
 from adapters.post.config import PostConfig
 from adapters.post.page_worker import Opened, Order, Page, Setup
-from adapters.post.recognise import ReadPage, available_models, models_for, orientation, recognise
+from adapters.post.recognise import MODELS, ReadPage, available_models, models_for, orientation, recognise
+from adapters.post.words import language_of
 
 __all__ = ["NOT_INSTALLED", "Letter", "PageResult", "read_letter"]
 
@@ -28,6 +30,8 @@ _BLANK_COMPONENTS = 1
 """Fewer specks of type size than this: nothing is written on the page."""
 _UNREAD = 0.85
 """Below this coverage the page may stand on its head: look before giving up."""
+_READ_WITH_OWN_MODEL_FIRST = frozenset(("nb",))
+"""Another model read first now and then writes its own letters for theirs: "när jeg fär" for "når jeg får"."""
 _SECOND_TRY = (150, 8)
 """Dots per inch and CPU seconds of the second try of a page that killed its child."""
 
@@ -63,16 +67,18 @@ def read_letter(data: bytes, config: PostConfig) -> Letter:
             if opened.problem:
                 return Letter(problem=opened.problem)
             reading = _Reading(opener, config, models, folder, deadline)
-            waiting: list[Future[PageResult]] = []
-            for number in range(opened.pages):
+            # The first page tells the language, so that the others are read with its model first.
+            pages = [reading.upright(reading.first(opener.page(0)))]
+            reading.prefer(pages[0])
+            waiting: deque[Future[PageResult]] = deque()
+            for number in range(1, opened.pages):
                 # Pages are prepared only as fast as they are read, so that temporary space stays small.
-                if number >= config.ocr_processes + 1:
-                    waiting[number - config.ocr_processes - 1].exception()
-                page = opener.page(number)
-                waiting.append(pool.submit(reading.first, page))
-            first = [future.result() for future in waiting]
-            pages = tuple(reading.upright(result) for result in first)
-    return Letter(pages=pages, problem="" if models else NOT_INSTALLED)
+                if len(waiting) > config.ocr_processes:
+                    pages.append(waiting.popleft().result())
+                waiting.append(pool.submit(reading.first, opener.page(number)))
+            pages += [future.result() for future in waiting]
+            pages = [reading.upright(page) for page in pages]
+    return Letter(pages=tuple(pages), problem="" if models else NOT_INSTALLED)
 
 
 class _Reading:
@@ -85,6 +91,11 @@ class _Reading:
     def first(self, page: Page) -> PageResult:
         """Recognise a page as it lies."""
         return self._recognised(page, 0)
+
+    def prefer(self, page: PageResult) -> None:
+        """Read further pages with the model of this page's language first."""
+        if page.read is not None:
+            self._models = _with_first(self._models, _language(page.read, self._config.languages))
 
     def upright(self, result: PageResult) -> PageResult:
         """A page that was not read may lie on its head or side: find out, turn it, and keep the better reading."""
@@ -117,19 +128,20 @@ class _Reading:
                 return PageResult(number=page.page, codes=tuple(page.codes), blank=True)
             if not self._models:
                 return PageResult(number=page.page, codes=tuple(page.codes))
-            read = recognise(
-                self._config.tesseract,
-                self._models,
-                picture,
-                page=page.page,
-                dpi=page.dpi,
-                ink=page.ink,
-                **self._limits(),
-            )
+            read = self._read(page, picture, self._models)
+            language = _language(read, self._config.languages) if read is not None else ""
+            models = _with_first(self._models, language)
+            if language in _READ_WITH_OWN_MODEL_FIRST and models != self._models:
+                read = self._read(page, picture, models) or read
         finally:
             picture.unlink(missing_ok=True)
         problem = "" if read is not None else "took too long to read"
         return PageResult(number=page.page, read=read, codes=tuple(page.codes), turned=turned, problem=problem)
+
+    def _read(self, page: Page, picture: Path, models: str) -> ReadPage | None:
+        return recognise(
+            self._config.tesseract, models, picture, page=page.page, dpi=page.dpi, ink=page.ink, **self._limits()
+        )
 
     def _limits(self) -> Any:
         return {
@@ -137,6 +149,17 @@ class _Reading:
             "megabytes": self._config.page_megabytes,
             "wall_s": self._deadline - time.monotonic(),
         }
+
+
+def _language(read: ReadPage, languages: tuple[str, ...]) -> str:
+    return language_of(" ".join(line.text for line in read.lines), languages)
+
+
+def _with_first(models: str, language: str) -> str:
+    """The same models with that of a language first."""
+    own = MODELS.get(language, "")
+    names = models.split("+")
+    return "+".join([own, *(name for name in names if name != own)]) if own in names else models
 
 
 class _Opener:
@@ -171,7 +194,7 @@ class _Opener:
         dpi, cpu_s = _SECOND_TRY
         orders = (
             Order(page=number, cpu_s=self._config.page_cpu_s, turn=turn),
-            Order(page=number, cpu_s=cpu_s, dpi=dpi, turn=turn),
+            Order(page=number, cpu_s=min(cpu_s, self._config.page_cpu_s), dpi=dpi, turn=turn),
         )
         for order in orders:
             if time.monotonic() > self._deadline:

@@ -1,6 +1,6 @@
 """Tables of the post channel."""
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from bus.store.schema import metadata
 
@@ -19,6 +19,7 @@ post_file = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("since", BigInteger, nullable=False, comment="microseconds; when this state of the file was first seen"),
     Column("next_attempt", BigInteger, nullable=False, comment="microseconds"),
+    Index(None, "tenant", "sha256"),
     comment="every file of the drop folder, so that none is forgotten",
 )
 

@@ -1,4 +1,4 @@
-"""Finished letters, looked at as the printer, the post and the customer will: window, codes, characters, archive form."""
+"""Finished letters, looked at as printer, post and customer will: window, codes, characters, archive form."""
 
 import io
 from collections.abc import Callable

@@ -22,6 +22,14 @@ CASES = [
     ("en", "fax", "png", 0.92),
 ]
 
+SHORT = """Dear Sir or Madam,
+
+I have the receipt for order SO-10388 and I wait for your answer to my letter of last week.
+
+Yours faithfully
+
+Tom Baker"""
+
 
 def word_accuracy(wanted: str, got: str) -> float:
     """1 - word error rate."""
@@ -86,36 +94,36 @@ def test_a_letter_of_two_pages_in_a_tiff(scan: Callable[..., bytes], read: Calla
     )
     contact = read(scan("de", text=text, fmt="tiff", degrade="fax", size=26))
     assert contact.native["pages"] == 2
-    assert contact.text.index("Guten Tag") < contact.text.index("zweiten Seite")
+    text = " ".join(contact.text.split())
+    assert text.index("Guten Tag") < text.index("zweiten Seite")
 
 
-@pytest.mark.parametrize("turn", [180, 90])
+@pytest.mark.parametrize(("turn", "code"), [(180, None), (90, "96107762611965")])
 def test_a_page_on_its_head_or_side_is_turned(
-    scan: Callable[..., bytes], read: Callable[..., Contact], turn: int
+    scan: Callable[..., bytes], read: Callable[..., Contact], turn: int, code: str | None
 ) -> None:
-    contact = read(scan("en", turn=turn, degrade="office"))
+    """By the recogniser's own means, or by how a code on the page lies."""
+    contact = read(scan("en", text=SHORT, turn=turn, qr=code))
     assert contact.native["turned_pages"] == [1]
     assert contact.quality.status in ("ok", "degraded")
     assert "SO-10388" in contact.text
     assert contact.sender.name == "Tom Baker"
 
 
-def test_a_printed_number_is_read_without_a_code(
-    scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any
-) -> None:
+def test_a_printed_number_is_read_without_a_code(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
     number = derive_number("shop", "printed")
     grouped = f"{number[:4]} {number[4:8]} {number[8:12]} {number[12:]}"
-    text = letters["nb"].text.replace("Hei,", f"Hei,\n\nsaksnummeret mitt er {grouped}.")
-    contact = read(scan("nb", text=text))
+    contact = read(
+        scan("nb", text=f"Hei,\n\nsaksnummeret mitt er {grouped}, og jeg venter på svar fra dere.\n\nHilsen Kari")
+    )
     assert (contact.native["case_number"], contact.native["case_number_by"]) == (number, "text")
 
 
-def test_two_different_numbers_are_no_number(
-    scan: Callable[..., bytes], read: Callable[..., Contact], letters: Any
-) -> None:
+def test_two_different_numbers_are_no_number(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
     first, second = derive_number("a"), derive_number("b")
-    text = letters["en"].text.replace("Dear Sir or Madam,", f"Dear Sir or Madam,\n\nmy cases are {first} and {second}.")
-    contact = read(scan("en", text=text))
+    contact = read(scan("en", text=f"Dear Sir or Madam,\n\nmy cases are {first} and {second}, and I wait for you."))
+    assert first in contact.text
+    assert second in contact.text
     assert "case_number" not in contact.native
     assert contact.conversation == ""
 
@@ -145,7 +153,7 @@ def _handwritten(text: str, lines: int, until: float) -> bytes:
         across = 300.0
         while across < until:
             strokes = int(chance.integers(4, 12))
-            points = [(across + x * 16, 2300 + line * 110 + float(chance.normal(0, 24))) for x in range(strokes)]
+            points = [(across + x * 16, 2300 + line * 110 + float(chance.normal(0, 14))) for x in range(strokes)]
             pen.line(points, fill=30, width=5, joint="curve")
             across = points[-1][0] + 45
     out = io.BytesIO()
@@ -161,7 +169,7 @@ def test_handwriting_goes_to_a_person(read: Callable[..., Contact]) -> None:
 
 
 def test_a_note_in_the_margin_is_noticed(read: Callable[..., Contact], letters: Any) -> None:
-    contact = read(_handwritten(letters["de"].text, 1, 1100))
+    contact = read(_handwritten(letters["de"].text, 1, 1500))
     assert contact.quality.status == "degraded"
     assert "SO-10234" in contact.text
 
