@@ -97,7 +97,7 @@ class Conversations:
                 session,
                 event_id=reply.id,
                 kind="handover" if reply.handover else _EVENT_KINDS.get(reply.kind, "reply"),
-                speaker="machine" if reply.automatic and not reply.person else "person",
+                speaker="machine" if reply.automatic else "person",
                 data=_reply_data(reply),
                 at=self._services.clock.now(),
             )
@@ -143,8 +143,6 @@ def _problem(frame: Send, text: str) -> str | None:
 
 def _reply_data(reply: Reply) -> dict[str, object]:
     data: dict[str, object] = {"text": reply.text, "lang": reply.language, "case": reply.case}
-    if reply.person:
-        data["name"] = reply.person
     if reply.listen:
         data["asks"] = True
     return data

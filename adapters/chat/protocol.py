@@ -150,7 +150,7 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     """Something durable of the conversation, both directions.
 
     `kind`: message (the visitor's own), reply, hold, handover, survey, closed. `data`: text, lang, at, from
-    (visitor, machine, person), and cid or name where there is one.
+    (visitor, machine, person), `cid` of the visitor's own, `asks` when an answer is awaited.
     """
 
     cursor: str

@@ -38,7 +38,10 @@ export class Transcript {
     const node = this.#draw(event.id, this.#eventNode(event));
     if (event.data.cid) this.removeMine(event.data.cid);
     const firstWaiting = this.element.querySelector("[data-waiting]");
-    this.#keepingEnd(() => this.element.insertBefore(node, firstWaiting), event.data.from === "visitor");
+    const own = event.data.from === "visitor";
+    this.#keepingEnd(() => this.element.insertBefore(node, firstWaiting), own);
+    // A long answer is read from its beginning.
+    if (news && !own) this.element.scrollTop = Math.min(this.element.scrollTop, node.offsetTop - this.element.offsetTop);
     return news;
   }
 
@@ -92,7 +95,7 @@ export class Transcript {
 
   authorOf(event) {
     if (event.data.from === "visitor") return t("you");
-    return event.data.from === "person" ? event.data.name || t("a.person") : t("machine");
+    return t(event.data.from === "person" ? "a.person" : "machine");
   }
 
   #shown(cid) {

@@ -285,6 +285,17 @@ async def test_what_finally_failed_can_be_changed_or_sent_again(browser: Browser
 # --- what is shown
 
 
+async def test_a_long_answer_is_read_from_its_beginning(browser: Browser, door: Any) -> None:
+    door.answer = lambda contact: door.reply(contact.conversation, "Zeile\n" * 60, name=contact.id)
+    _, frame = await opened(browser, door)
+    for text in ("Eins", "Zwei"):
+        await speak(frame, text)
+        await expect(frame.locator(".company .by").last).to_be_in_viewport()
+    await expect(frame.locator(".company")).to_have_count(2)
+    top = "(log) => [...log.children].at(-1).offsetTop - log.offsetTop - log.scrollTop"
+    assert abs(await frame.locator("[role=log]").evaluate(top)) <= 16
+
+
 async def test_texts_are_texts_and_only_addresses_become_links(browser: Browser, door: Any) -> None:
     door.answer = lambda contact: door.reply(
         contact.conversation, "<img src=x onerror=alert(1)> <b>fett</b> https://shop.example/a?b=1. javascript:alert(1)"
@@ -316,8 +327,8 @@ async def test_waiting_for_a_person_being_answered_and_being_asked_how_it_was(br
     say = door.reply
     await door.adapter.send(say(contact.conversation, "Es tut uns leid, es dauert noch.", kind="hold"), 1)
     await picture(page, "widget-waiting")
-    await door.adapter.send(say(contact.conversation, "Hier ist Mia.", person="Mia", automatic=False), 1)
-    await expect(frame.locator(".company .by").last).to_contain_text("Mia")
+    await door.adapter.send(say(contact.conversation, "Hier ist Mia.", automatic=False), 1)
+    await expect(frame.locator(".company .by").last).to_contain_text("Kundenservice")
     await expect(person).to_be_enabled()
     await expect(frame.locator(".status")).to_have_text("")
     await door.adapter.send(say(contact.conversation, "Wie zufrieden sind Sie?", kind="survey"), 1)
