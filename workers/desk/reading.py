@@ -11,7 +11,7 @@ from bus.clock import Clock, from_micros, to_micros
 from bus.log.topics import LIVE_CHANNELS
 from bus.message import decode
 from bus.store.port import Row, Store
-from workers.case.model import CLOSED, WAITING_PERSON, CaseState
+from workers.case.model import CLOSED, WAITING_PERSON, CaseState, Route
 from workers.case.schema import case_event, cases, person
 from workers.desk.schema import SELECT_FILES
 
@@ -211,7 +211,7 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime])
         id=state.id,
         number=state.number,
         version=state.version,
-        name=name or (route.address.name or route.address.address.split("\n", 1)[0] if route else ""),
+        name=_name(name, route),
         subject=state.subject,
         intent=state.intents[0] if state.intents else "",
         channel=state.channel,
@@ -228,6 +228,13 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime])
         promised=started.get((state.id, row["due"])),
         flags=tuple(flags),
     )
+
+
+def _name(known: str, route: Route | None) -> str:
+    """A name to show: that of the person, what the writer calls himself, or an address that tells people something."""
+    if route is None or known or route.address.name:
+        return known or (route.address.name if route else "")
+    return route.address.address.split("\n", 1)[0] if route.address.kind in ("email", "phone", "postal") else ""
 
 
 def _event(row: Row) -> Mapping[str, Any]:

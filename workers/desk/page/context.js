@@ -2,7 +2,7 @@
 
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
-import { aboutWords, channelName, departmentName, issueName, languageName, statusName } from "./words.js";
+import { aboutWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
 
 const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
 
@@ -44,7 +44,7 @@ export class DeskContext extends HTMLElement {
     const facts = view.facts;
     return this.#section(
       "customer",
-      h("p", { class: "big" }, facts?.name || view.row.name || t("desk.name.unknown")),
+      h("p", { class: "big" }, facts?.name || view.row.name || t(nobody(view.row))),
       h("p", { class: view.proof === "confirmed" ? "good" : "quiet" }, icon(view.proof === "confirmed" ? "check" : "person"), t(`proof.${view.proof}`)),
       h("ul", { class: "plain-list" }, view.routes.map((route) => h("li", {}, channelIcon(route.channel, channelName(route.channel)), h("span", { class: "address" }, route.address)))),
       facts?.lines?.length ? h("ul", { class: "plain-list facts" }, facts.lines.map((line) => h("li", {}, h("span", { class: "quiet" }, tOr(`fact.${line.name}`, line.name)), h("span", {}, factValue(line))))) : null,
@@ -120,7 +120,9 @@ export class DeskContext extends HTMLElement {
       "select",
       { dataset: { key: "outcome" }, "aria-label": t("desk.outcome"), onchange: (event) => (this.chosen = event.target.value) },
       h("option", { value: "" }, t("desk.outcome.choose")),
-      OUTCOMES.map((outcome) => h("option", { value: outcome, selected: outcome === (this.chosen || view.outcome) }, t(`outcome.${outcome}`))),
+      [...new Set([...OUTCOMES, view.outcome])]
+        .filter(Boolean)
+        .map((outcome) => h("option", { value: outcome, selected: outcome === (this.chosen || view.outcome) }, tOr(`outcome.${outcome}`, outcome))),
     );
     const refused = this.refused || [];
     return this.#section(

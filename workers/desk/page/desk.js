@@ -10,7 +10,7 @@ import "./context.js";
 import { listenToKeys, keyMap } from "./keys.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
-import { aboutWords, channelName, languageName, learnWords, statusName } from "./words.js";
+import { aboutWords, channelName, languageName, learnWords, nobody, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
 
@@ -254,7 +254,7 @@ class DeskApp extends HTMLElement {
         "div",
         { class: "case-title" },
         channelIcon(row.channel, channelName(row.channel)),
-        h("h2", {}, row.name || t("desk.name.unknown"), h("span", { class: "quiet" }, " · ", aboutWords(row))),
+        h("h2", {}, row.name || t(nobody(row)), h("span", { class: "quiet" }, " · ", aboutWords(row))),
       ),
       h(
         "div",

@@ -3,7 +3,7 @@
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 import "/assets/timeleft.js";
-import { aboutWords, channelName, languageName } from "./words.js";
+import { aboutWords, channelName, languageName, nobody } from "./words.js";
 
 const VIEWS = ["waiting", "software", "closed"];
 
@@ -133,7 +133,7 @@ export class DeskQueue extends HTMLElement {
         "span",
         { class: "row-head" },
         channelIcon(row.channel, channelName(row.channel)),
-        h("span", { class: "row-name" }, row.name || t("desk.name.unknown")),
+        h("span", { class: "row-name" }, row.name || t(nobody(row))),
         row.due
           ? h("time-left", { class: "figures", due: row.due, start: row.promised })
           : row.status === "waiting-person"

@@ -2,7 +2,7 @@
 
 import { channelIcon, h, icon } from "/assets/dom.js";
 import { formatDay, formatMoney, formatTime, t, tOr } from "/assets/i18n.js";
-import { actorName, channelName, departmentName, issueName } from "./words.js";
+import { actorName, channelName, departmentName, issueName, reasonName } from "./words.js";
 
 const SPOKEN = new Set(["received", "reply-planned", "noted"]);
 
@@ -157,7 +157,7 @@ export function systemWords(event) {
     amount: event.amount ? formatMoney(event.amount, event.currency) : "",
     what: event.promise ? tOr(`promise.${event.promise.what}`, event.promise.what) : "",
     until: event.promise ? `${formatDay(event.promise.until)} ${formatTime(event.promise.until)}` : "",
-    reason: tOr(`reason.${event.reason}`, event.reason || ""),
+    reason: reasonName(event.reason || ""),
     state: tOr(`reply.state.${event.state}`, event.state || ""),
     by: tOr(`proof.by.${event.by}`, event.by || ""),
     name: tOr(`procedure.${event.name || event.procedure?.name}`, event.name || event.procedure?.name || ""),

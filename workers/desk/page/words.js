@@ -36,3 +36,9 @@ export function actorName(actor) {
   if (actor === "customer") return t("desk.actor.customer");
   return actor;
 }
+
+/** What to call somebody without a name. */
+export const nobody = (row) => (row.channel === "chat" ? "desk.name.visitor" : "desk.name.unknown");
+
+/** Why people were asked to take over: a reason of ours, an issue of the pack, or what the worker wrote. */
+export const reasonName = (reason) => tOr(`reason.${reason}`, reason in issues ? issueName(reason) : reason);
