@@ -1,6 +1,5 @@
 """The parts of a mail: which are its text, which are attachments (after RFC 8621, section 4.1.4)."""
 
-import binascii
 import re
 from email.message import Message
 
@@ -32,18 +31,12 @@ class Leaf(msgspec.Struct, kw_only=True):
         """The decoded bytes; an unknown transfer encoding is read as it stands."""
         if self.nested:
             return _nested_bytes(self.part)
-        payload = self.part.get_payload(decode=False)
-        if not isinstance(payload, str):
-            return b""
-        data = payload.encode("utf-8", "surrogateescape")
-        encoding = field_of(self.part, "content-transfer-encoding").lower()
-        if encoding.startswith("base64"):
-            return decode_base64(data)
-        if encoding.startswith("quoted-printable"):
-            return binascii.a2b_qp(data)
-        if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
-            return _uudecode(data)
-        return data
+        if not field_of(self.part, "content-transfer-encoding").lower().startswith("base64"):
+            payload = self.part.get_payload(decode=True)
+            return payload if isinstance(payload, bytes) else b""
+        # Our own base 64: the library gives up on a broken tail.
+        text = self.part.get_payload(decode=False)
+        return decode_base64(text.encode("utf-8", "replace")) if isinstance(text, str) else b""
 
 
 class Body(msgspec.Struct, kw_only=True):
@@ -284,18 +277,6 @@ def _unflow(text: str, *, delete_space: bool) -> str:
 def _requote(pieces: list[str], depth: int) -> str:
     joined = "".join(pieces)
     return f"{'>' * depth} {joined}" if depth else joined
-
-
-def _uudecode(data: bytes) -> bytes:
-    out = bytearray()
-    for line in data.splitlines():
-        if line.startswith((b"begin ", b"end")):
-            continue
-        try:
-            out += binascii.a2b_uu(line)
-        except binascii.Error:
-            continue
-    return bytes(out)
 
 
 def _join(pieces: list[tuple[list[str], tuple[str, ...]]]) -> tuple[str, tuple[str, ...]]:

@@ -69,12 +69,12 @@ def decode_bytes(data: bytes, label: str) -> tuple[str, bool]:
     if data.isascii() and b"\x1b" not in data and b"+" not in data and b"~" not in data and b"\x00" not in data:
         return data.decode("ascii"), True
     codec = _codec(label[:64]) if label else "cp1252"
-    if codec in ("cp1252", "utf-8"):
+    if codec in ("cp1252", "utf-8", ""):
         try:
             return data.decode("utf-8"), True
         except UnicodeDecodeError:
             pass
-    elif codec:
+    else:
         try:
             return data.decode(codec), True
         except (UnicodeError, ValueError, OverflowError):

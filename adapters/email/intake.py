@@ -8,7 +8,7 @@ from typing import Any
 from adapters.email.config import EmailConfig
 from adapters.email.peers import Peers
 from adapters.email.session import Delivery, SmtpSession, quiet_library_log
-from adapters.email.tokens import find_case, find_own_message
+from adapters.email.tokens import find_case, find_own_reply
 from bus.adapter.contract import Raw, Services
 from bus.message import Status
 
@@ -95,21 +95,21 @@ class SmtpIntake:
             )
         )
         if not delivery.mail_from and not acceptance.duplicate:
-            await self._report_bounce(delivery)
+            await self._report_bounce(delivery, found.case if found else "")
         return acceptance.contact
 
-    async def _report_bounce(self, delivery: Delivery) -> None:
+    async def _report_bounce(self, delivery: Delivery, case: str) -> None:
         """A delivery report about a reply of ours: its status becomes failed, and its case goes back to work."""
         report = delivery_report(delivery.data)
-        own = find_own_message(delivery.data, self._services.signer, self._services.tenant) if report else None
-        if report is None or own is None:
+        reply = find_own_reply(delivery.data, self._services.signer, self._services.tenant) if report and case else ""
+        if report is None or not reply:
             return
         permanent, code = report
         await self._services.status(
             Status(
-                reply=own.reply,
+                reply=reply,
                 tenant=self._services.tenant,
-                case=own.case,
+                case=case,
                 channel="email",
                 state="failed",
                 at=self._services.clock.now(),

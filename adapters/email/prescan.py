@@ -10,6 +10,9 @@ MAX_BOUNDARY_LINES = 2_000
 MAX_CONTAINERS = 50
 """Containers within one another cannot be deeper than there are containers; the parser recurses once for each."""
 
+MAX_LINES = 600_000
+"""A mail of 25 MiB in base 64 has 350,000."""
+
 MAX_LINE_WORK = 20_000_000
 """Containers times lines: the parser compares every line with every open boundary."""
 
@@ -34,7 +37,8 @@ def why_not_parsed(data: bytes) -> str:
         return "the mail has more parts inside one another than are read"
     if containers and data.count(b"\n--") > MAX_BOUNDARY_LINES:
         return "the mail has more parts than are read"
-    if containers * data.count(b"\n") > MAX_LINE_WORK:
+    lines = max(data.count(b"\n"), data.count(b"\r"))
+    if lines > MAX_LINES or containers * lines > MAX_LINE_WORK:
         return "the mail would take too long to read"
     return ""
 

@@ -54,7 +54,7 @@ def render(
     """The mail of a reply. Raises UnsupportedFeature when its recipient is no e-mail address."""
     to = _recipient(reply.to.address)
     case_mailbox = case_address(config.address, reply.case, signer, reply.tenant)
-    message_id = own_message_id(reply.id, reply.case, config.domain, signer, reply.tenant)
+    message_id = own_message_id(reply.id, config.domain, signer, reply.tenant)
     language = _LANGUAGE_TAG.get(reply.language, "en")
     head = [
         _field("Date", format_datetime(now)),
@@ -62,8 +62,7 @@ def render(
         _mailbox_field("To", reply.to.name, to),
         _mailbox_field("Reply-To", config.name(language), case_mailbox),
         _text_field("Subject", subject_line(reply)),
-        # One token that cannot be folded inside; it stands on a line of its own.
-        f"Message-ID:\r\n {message_id}",
+        f"Message-ID: {message_id}",
         *_thread_fields(reply, config, signer),
         _field("Content-Language", language),
         _field("X-Loop", config.address),
@@ -72,7 +71,7 @@ def render(
         head.append(_field("Auto-Submitted", "auto-replied" if reply.in_reply_to else "auto-generated"))
         head.append(_field("X-Auto-Response-Suppress", "All"))
     if reply.purpose == "marketing":
-        head.append(f"List-Unsubscribe:\r\n <mailto:{case_mailbox}?subject=STOP>")
+        head.append(f"List-Unsubscribe: <mailto:{case_mailbox}?subject=STOP>")
         head.append(_field("Precedence", "bulk"))
     head.append(_field("MIME-Version", "1.0"))
     mail_from = "" if reply.kind == "acknowledgement" else case_mailbox
@@ -88,7 +87,7 @@ def subject_line(reply: Reply) -> str:
     stripped = _PREFIXES.sub("", subject).strip()
     if reply.kind == "acknowledgement":
         # Sent unasked to an address that nobody has proven: it must not carry a stranger's advertisement.
-        stripped = _LINK.sub("", stripped)[:80].strip()
+        stripped = " ".join(_LINK.sub("", stripped).split())[:80].strip()
     tag = f"[{_CASE_WORD[language]} {_grouped(reply.case_number)}]" if reply.case_number else ""
     if stripped:
         prefix = f"{_PREFIX[language]}: " if reply.in_reply_to or reply.references else ""
@@ -188,12 +187,13 @@ def _thread_fields(reply: Reply, config: EmailConfig, signer: Signer) -> list[st
     known = list(dict.fromkeys(known))
     if len(known) > MAX_REFERENCES - 1:
         known = [known[0], *known[-(MAX_REFERENCES - 2) :]]
-    fields = [f"In-Reply-To:\r\n {reply.in_reply_to}"] if _MESSAGE_ID.fullmatch(reply.in_reply_to) else []
-    fields.append("References:\r\n " + "\r\n ".join([case_id, *known]))
+    fields = [f"In-Reply-To: {reply.in_reply_to}"] if _MESSAGE_ID.fullmatch(reply.in_reply_to) else []
+    fields.append("References: " + "\r\n ".join([case_id, *known]))
     return fields
 
 
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_MESSAGE_ID = re.compile(r"<(?![^>]*=\?)[!-;=?-~]{1,900}>")
+"""Without blanks, brackets and encoded words: anything else came from a broken or a hostile program."""
 
 
 def _body(reply: Reply, language: str, attachments: Sequence[tuple[Attachment, bytes]]) -> bytes:

@@ -4,7 +4,7 @@ Written by `render`, read by the adapter before a mail is accepted. Normalising 
 verified case in `Raw.native`, and none from a file on the command line.
 
     hilfe+<case>.<signature>@domain            Reply-To and envelope sender: customers' answers and bounces
-    <<reply>~<case>.<signature>@domain>        Message-ID of a reply
+    <<reply>.<signature>@domain>               Message-ID of a reply: short enough for one line of 76
     <<case>.<signature>@domain>                first in References, the same for all mails of a case: survives relays
                                                that replace the Message-ID
 """
@@ -19,21 +19,18 @@ from bus.adapter.tokens import Signer
 
 __all__ = [
     "FoundCase",
-    "OwnMessage",
     "address_detail",
     "case_address",
     "case_thread_id",
     "find_case",
-    "find_own_message",
+    "find_own_reply",
     "is_case_thread_id",
     "own_message_id",
 ]
 
 _CASE, _THREAD, _MESSAGE = "case", "mail-thread", "mail-message"
 _THREAD_ID = re.compile(r"<(k-[0-9a-z_-]{1,40})\.([a-z2-7]{24})@[^<>\s@]+>", re.IGNORECASE)
-_MESSAGE_ID = re.compile(
-    r"<([a-z]-[0-9a-z_-]{1,40}~k-[0-9a-z_-]{1,40})\.([a-z2-7]{24})@[^<>\s@]{1,255}>", re.IGNORECASE
-)
+_MESSAGE_ID = re.compile(r"<(r-[0-9a-z_-]{1,40})\.([a-z2-7]{24})@[^<>\s@]{1,255}>", re.IGNORECASE)
 
 _HEADER_LIMIT = 262_144
 """Bytes of a mail's header block that are looked at."""
@@ -46,22 +43,15 @@ class FoundCase(msgspec.Struct, frozen=True):
     by: str
 
 
-class OwnMessage(msgspec.Struct, frozen=True):
-    """A reply of ours that was recognised by its Message-ID."""
-
-    reply: str
-    case: str
-
-
 def case_address(address: str, case: str, signer: Signer, tenant: str) -> str:
     """The mailbox address that brings an answer back to its case."""
     local, _, domain = address.rpartition("@")
     return f"{local}+{signer.token(_CASE, tenant, case)}@{domain}"
 
 
-def own_message_id(reply: str, case: str, domain: str, signer: Signer, tenant: str) -> str:
+def own_message_id(reply: str, domain: str, signer: Signer, tenant: str) -> str:
     """The Message-ID of a reply: the same at every attempt."""
-    return f"<{signer.token(_MESSAGE, tenant, f'{reply}~{case}')}@{domain}>"
+    return f"<{signer.token(_MESSAGE, tenant, reply)}@{domain}>"
 
 
 def case_thread_id(case: str, domain: str, signer: Signer, tenant: str) -> str:
@@ -108,14 +98,13 @@ def find_case(
     return None
 
 
-def find_own_message(data: bytes, signer: Signer, tenant: str) -> OwnMessage | None:
-    """A reply of ours named anywhere in a delivery report: servers return at least its header."""
+def find_own_reply(data: bytes, signer: Signer, tenant: str) -> str:
+    """The id of a reply of ours whose Message-ID stands in a delivery report (servers return at least the header)."""
     for match in _MESSAGE_ID_BYTES.finditer(data, 0, 4 * _HEADER_LIMIT):
         found = _MESSAGE_ID.fullmatch(match[0].decode("ascii"))
         if found and signer.verify(_MESSAGE, tenant, found[1].lower(), found[2]):
-            reply, _, case = found[1].lower().partition("~")
-            return OwnMessage(reply, case)
-    return None
+            return found[1].lower()
+    return ""
 
 
 _MESSAGE_ID_BYTES = re.compile(_MESSAGE_ID.pattern.encode(), re.IGNORECASE)
@@ -126,9 +115,6 @@ def _case_of(message_id: str, signer: Signer, tenant: str) -> str:
     thread = _THREAD_ID.fullmatch(message_id)
     if thread and signer.verify(_THREAD, tenant, thread[1].lower(), thread[2]):
         return thread[1].lower()
-    own = _MESSAGE_ID.fullmatch(message_id)
-    if own and signer.verify(_MESSAGE, tenant, own[1].lower(), own[2]):
-        return own[1].lower().partition("~")[2]
     return ""
 
 
