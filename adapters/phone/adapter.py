@@ -11,6 +11,7 @@ from adapters.phone.call import Event, Pending
 from adapters.phone.calls import Calls, StoredCalls
 from adapters.phone.config import PhoneConfig, load_tokens
 from adapters.phone.door import Door
+from adapters.phone.hold_music import hold_music
 from adapters.phone.languages import LANGUAGES
 from adapters.phone.machine import Machine
 from adapters.phone.manifest import MANIFEST
@@ -58,7 +59,10 @@ class PhoneAdapter:
         )
 
     def routes(self) -> Sequence[web.RouteDef]:
-        return [web.post(self._prefix + "/{rest:.*}", self._webhook)]
+        return [
+            web.get(self._prefix + "/hold.wav", self._hold_music),
+            web.post(self._prefix + "/{rest:.*}", self._webhook),
+        ]
 
     async def receive(self) -> None:
         """Calls come in by `routes`; this keeps watch over those of which nothing more is heard."""
@@ -122,6 +126,10 @@ class PhoneAdapter:
             form=form | ({"Digits": mask_digits(form["Digits"])} if "Digits" in form else {}),
         )  # fmt: skip
         return 200, await self._door.answer(event, sid)
+
+    async def _hold_music(self, request: web.Request) -> web.Response:
+        music = await asyncio.to_thread(hold_music)
+        return web.Response(body=music, content_type="audio/wav", headers={"Cache-Control": "public, max-age=604800"})
 
     async def _webhook(self, request: web.Request) -> web.Response:
         signatures = request.headers.getall("X-Twilio-Signature", ())

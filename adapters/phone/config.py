@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from adapters.phone.hold_music import HOLD_MUSIC_S
 from adapters.phone.languages import LANGUAGES
 from bus.errors import ConfigurationError
 
@@ -53,7 +54,9 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """From the beginning of one announcement to that of the next. At most 35, so that even with a lost and repeated
     request a waiting caller hears words within the promised 60 s."""
     hold_music_url: str = ""
-    hold_music_s: Annotated[int, Meta(ge=1, le=20)] = 15
+    """A recording played between announcements; empty: quiet notes of our own."""
+    hold_music_s: Annotated[int, Meta(ge=1, le=20)] = HOLD_MUSIC_S
+    """How long that recording lasts."""
     think_hold_s: Annotated[float, Meta(ge=0.0, le=3.0)] = 1.2
     """How long a request of the provider is held for the answer of a worker; longer silence sounds like a dead line."""
     filler_pause_s: Annotated[int, Meta(ge=1, le=5)] = 3

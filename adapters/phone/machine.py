@@ -9,10 +9,20 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from adapters.phone.call import Call, Event, Line, Move, Pending, Report, Turn
+from adapters.phone.call import Call, Event, Line, Move, Pending, Turn
 from adapters.phone.config import PhoneConfig
 from adapters.phone.phrases import Phrases, callback_due, spoken_number, spoken_when
-from adapters.phone.spoken import spoken
+from adapters.phone.turns import (
+    MORE_TO_COME,
+    call_form,
+    dialable,
+    line_of,
+    person_turn,
+    recording_turn,
+    report,
+    said_turn,
+    wants_the_caller,
+)
 from bus.clock import from_micros
 
 __all__ = ["ENDED_STATUSES", "HUNG_UP", "WAITS_FOR_A_PERSON", "Machine"]
@@ -22,9 +32,6 @@ ENDED_STATUSES = ("completed", "busy", "failed", "no-answer", "canceled")
 
 HUNG_UP = "the caller has hung up"
 WAITS_FOR_A_PERSON = "the caller waits for a person"
-
-_MORE_TO_COME = ("acknowledgement", "hold", "notice")
-"""Kinds of replies that do not end a turn: the caller goes on waiting for what follows."""
 
 _TAKEN_KEPT = 50
 """Replies remembered per call; a call with more turns than this is not one we know."""
@@ -101,7 +108,7 @@ class Machine:
         if call.over:
             return HUNG_UP
         promised = call.state == "queue" and call.reason in ("asked", "handover")
-        if promised and _wants_the_caller(pending) and not pending.by_person:
+        if promised and wants_the_caller(pending) and not pending.by_person:
             return WAITS_FOR_A_PERSON
         return replace(call, pending=(*call.pending, pending), taken=(*call.taken, pending.reply)[-_TAKEN_KEPT:])
 
@@ -114,7 +121,7 @@ class Machine:
     def _unknown(self, event: Event, tenant: str, sid: str) -> Call:
         line = event.form.get("To", "")
         call = Call(
-            tenant=tenant, sid=sid, line=line, caller=_e164(event.form.get("From", "")),
+            tenant=tenant, sid=sid, line=line, caller=dialable(event.form.get("From", "")),
             language=self._config.language_of(line), began_at=event.at, asked_at=event.at,
         )  # fmt: skip
         return self._catch_up(call, event)
@@ -125,7 +132,7 @@ class Machine:
         if state != "queue":
             return found
         # Known to wait for a person, but not known to whom it was said: say it (again, the contact has one id).
-        wish = Turn(event="person", step=0, at=event.at, form=_about(event.form), request="person")
+        wish = Turn(event="person", step=0, at=event.at, form=person_turn(event).form, request="person")
         owed = found.owed if any(turn.request == "person" for turn in found.owed) else (*found.owed, wish)
         return replace(
             found, parked=event.route == "key", reason=call.reason if call.queued_at else "overloaded", owed=owed,
@@ -154,16 +161,17 @@ class Machine:
                 menu = (self._line(call, words.keys_menu()),)
                 return Move(call=self._next(call, event, menu=True, saying=menu))
             native["choice"] = meaning
-        turn = Turn(event="said", step=event.step, at=event.at, form=_heard(event.form), native=native)
+        turn = said_turn(event, native)
         hold = event.at + int(self._config.think_hold_s * _SECOND)
         # What came in after the caller was asked is spoken at once, as news; the answer to this turn is still to come.
         thinking = self._next(
             self._told(call), event, state="think", turn=call.turn + 1, ready=bool(call.pending), asked_at=event.at,
             hold_until=hold, fillers=0, misses=0, menu=False, question=False,
-            saying=tuple(_reply_line(reply) for reply in call.pending),
+            saying=tuple(line_of(reply) for reply in call.pending),
         )  # fmt: skip
-        otherwise = self._queue(self._next(call, event, turn=call.turn + 1), event.at, "overloaded", words.overloaded)
-        return Move(call=thinking, turns=(turn,), otherwise=_owing(otherwise, _person(event)))
+        queued = self._queue(self._next(call, event, turn=call.turn + 1), event.at, "overloaded", words.overloaded)
+        otherwise = replace(queued, owed=(*queued.owed, person_turn(event, why="overloaded")))
+        return Move(call=thinking, turns=(turn,), otherwise=otherwise)
 
     def _nothing_heard(self, call: Call, event: Event) -> Move:
         words = self._phrases[call.language]
@@ -178,7 +186,7 @@ class Machine:
             saying = (self._line(call, words.keys_menu(), slow=True),)
             return Move(call=self._next(call, event, misses=misses, menu=True, question=False, saying=saying))
         queued = self._queue(self._next(call, event), event.at, "unheard", words.unheard)
-        return Move(call=queued, turns=(_person(event, why="unheard"),))
+        return Move(call=queued, turns=(person_turn(event, why="unheard"),))
 
     # ---- thinking
 
@@ -194,7 +202,7 @@ class Machine:
 
     def _give_up(self, call: Call, now: int) -> Move:
         wish = Turn(
-            event="person", step=call.step, at=now, form=self._call_form(call), request="person",
+            event="person", step=call.step, at=now, form=call_form(call), request="person",
             native={"why": "no answer in time"},
         )  # fmt: skip
         return Move(call=self._queue(call, now, "slow", self._phrases[call.language].slow), turns=(wish,))
@@ -203,14 +211,15 @@ class Machine:
         """The call saying everything that is pending; the last reply decides how it goes on."""
         replies = call.pending
         last = replies[-1]
-        lines = tuple(_reply_line(reply) for reply in replies)
+        lines = tuple(line_of(reply) for reply in replies)
         call = replace(self._told(call), saying=lines, misses=0, menu=False)
         if any(reply.handover for reply in replies):
             waiting_since = call.queued_at or call.asked_at
             return replace(self._queue(call, waiting_since, "handover", ""), saying=call.saying)
         if last.listen or last.kind in ("question", "survey"):
-            return replace(call, state="ask", question=last.kind == "question", language=last.language, turn=call.turn)
-        if last.kind in _MORE_TO_COME:
+            # Whoever waits again later waits anew.
+            return replace(call, state="ask", question=last.kind == "question", language=last.language, queued_at=0)
+        if last.kind in MORE_TO_COME:
             # More is to come: the caller hears this as the filler, and the answer as soon as it is there.
             return replace(call, state="think", ready=True)
         return replace(call, state="goodbye")
@@ -219,13 +228,13 @@ class Machine:
 
     def _to_person(self, call: Call, event: Event) -> Move:
         # A software's late answer must not pull somebody out of the queue who has just asked for a person.
-        unwanted = tuple(reply for reply in call.pending if _wants_the_caller(reply) and not reply.by_person)
+        unwanted = tuple(reply for reply in call.pending if wants_the_caller(reply) and not reply.by_person)
         call = replace(
             call, pending=tuple(reply for reply in call.pending if reply not in unwanted),
-            reports=(*call.reports, *(_report(reply, "failed", WAITS_FOR_A_PERSON) for reply in unwanted)),
+            reports=(*call.reports, *(report(reply, "failed", WAITS_FOR_A_PERSON) for reply in unwanted)),
         )  # fmt: skip
         queued = self._queue(self._next(call, event), event.at, "asked", "")
-        return Move(call=queued, turns=(_person(event),))
+        return Move(call=queued, turns=(person_turn(event),))
 
     def _queue(self, call: Call, now: int, reason: str, words: str) -> Call:
         saying = (self._line(call, words),) if words else ()
@@ -245,8 +254,8 @@ class Machine:
         cycle = call.cycle + 1
         announcement = words.announcement(cycle, call.reason, can_call_back=bool(call.caller))
         told = call.pending
-        news = tuple(_reply_line(reply) for reply in told)
-        if any(not reply.handover and reply.kind not in _MORE_TO_COME for reply in told):
+        news = tuple(line_of(reply) for reply in told)
+        if any(not reply.handover and reply.kind not in MORE_TO_COME for reply in told):
             news = (self._line(call, words.meanwhile), *news)
         saying = (*before, *news, self._line(call, announcement))
         return self._next(self._told(call), event, cycle=cycle, saying=saying)
@@ -256,7 +265,7 @@ class Machine:
             return self._call_back(call, event)
         if event.digits == "2":
             return Move(call=self._voicemail(call, event))
-        if any(_wants_the_caller(reply) for reply in call.pending):
+        if any(wants_the_caller(reply) for reply in call.pending):
             # Somebody has an answer and wants to hear the caller: out of the queue, and listen.
             return Move(call=replace(self._speak(self._next(call, event)), parked=True))
         # By the clock, and by what was heard: a caller who has listened to so many announcements has waited so long.
@@ -275,7 +284,7 @@ class Machine:
         when = spoken_when(due, now, self._config, call.language)
         promise = self._line(call, words.callback.format(number=spoken_number(call.caller), when=when))
         turn = Turn(
-            event="callback", step=event.step, at=event.at, form=self._call_form(call), request="callback",
+            event="callback", step=event.step, at=event.at, form=call_form(call), request="callback",
             native={"callback_number": call.caller, "callback_by": due.isoformat()},
         )  # fmt: skip
         promised = self._hear_nothing_more(self._next(call, event, state="callback", saying=(*before, promise)))
@@ -307,9 +316,7 @@ class Machine:
         words = self._phrases[call.language]
         current = call.state == "voicemail" and event.step == call.step and event.key != call.applied
         if sid:
-            turn = Turn(
-                event="voicemail", step=event.step, at=event.at, form=_recording(event.form), request="voicemail",
-            )  # fmt: skip
+            turn = recording_turn(event)
             thanks = (self._line(call, words.voicemail_thanks),)
             ended = self._hear_nothing_more(self._next(call, event, state="goodbye", saying=thanks))
             return Move(call=ended if current else call, turns=(turn,))
@@ -326,13 +333,13 @@ class Machine:
         if not waiting:
             return Move(call=ended)
         turn = Turn(
-            event="ended", step=0, at=event.at, form=self._call_form(call), request="ended",
+            event="ended", step=0, at=event.at, form=call_form(call), request="ended",
             native={"while": call.state, "waited_s": str((event.at - (call.queued_at or call.asked_at)) // _SECOND)},
         )  # fmt: skip
         return Move(call=ended, turns=(turn,))
 
     def _hear_nothing_more(self, call: Call) -> Call:
-        unheard = tuple(_report(reply, "failed", HUNG_UP) for reply in call.pending)
+        unheard = tuple(report(reply, "failed", HUNG_UP) for reply in call.pending)
         return replace(call, pending=(), reports=(*call.reports, *unheard))
 
     # ---- small parts
@@ -341,7 +348,7 @@ class Machine:
     def _told(call: Call) -> Call:
         """The call with nothing pending: what was is being spoken."""
         return replace(
-            call, pending=(), reports=(*call.reports, *(_report(reply, "delivered") for reply in call.pending))
+            call, pending=(), reports=(*call.reports, *(report(reply, "delivered") for reply in call.pending))
         )
 
     def _next(self, call: Call, event: Event, **changes: object) -> Call:
@@ -349,52 +356,3 @@ class Machine:
 
     def _line(self, call: Call, words: str, *, slow: bool = False) -> Line:
         return Line(text=words, language=call.language, slow=slow)
-
-    @staticmethod
-    def _call_form(call: Call) -> dict[str, str]:
-        return {"CallSid": call.sid, "From": call.caller, "To": call.line}
-
-
-def _wants_the_caller(reply: Pending) -> bool:
-    """Whether a reply can only be given by taking the caller out of the queue."""
-    return not reply.handover and reply.kind not in _MORE_TO_COME and (reply.by_person or reply.listen)
-
-
-def _e164(number: str) -> str:
-    """The number if it is one that can be dialled; withheld numbers come as words or as +266696687 ("anonymous")."""
-    if number in ("+266696687", "+7378742833", "+2562533", "+8656696"):
-        return ""
-    return number if number.startswith("+") and number[1:].isdigit() and 7 <= len(number) <= 16 else ""
-
-
-def _about(form: Mapping[str, str]) -> dict[str, str]:
-    return {name: form[name] for name in ("CallSid", "From", "To") if name in form}
-
-
-def _heard(form: Mapping[str, str]) -> dict[str, str]:
-    kept = ("CallSid", "From", "To", "SpeechResult", "Confidence", "Digits")
-    return {name: form[name] for name in kept if name in form}
-
-
-def _recording(form: Mapping[str, str]) -> dict[str, str]:
-    kept = ("CallSid", "From", "To", "RecordingSid", "RecordingUrl", "RecordingDuration")
-    return {name: form[name] for name in kept if name in form}
-
-
-def _person(event: Event, *, why: str = "") -> Turn:
-    return Turn(
-        event="person", step=event.step, at=event.at, form=_about(event.form), request="person",
-        native={"digits": event.digits} | ({"why": why} if why else {}),
-    )  # fmt: skip
-
-
-def _owing(call: Call, *turns: Turn) -> Call:
-    return replace(call, owed=(*call.owed, *turns))
-
-
-def _reply_line(reply: Pending) -> Line:
-    return Line(text=spoken(reply.text, reply.language), language=reply.language)
-
-
-def _report(reply: Pending, state: str, reason: str = "") -> Report:
-    return Report(reply=reply.reply, case=reply.case, state=state, reason=reason)

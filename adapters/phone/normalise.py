@@ -1,6 +1,5 @@
 """A turn of a caller as the common contact message: pure, from the provider's form parameters alone."""
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,16 +8,16 @@ from urllib.parse import parse_qsl, urlencode
 from adapters.phone.call import Turn
 from adapters.phone.config import PhoneConfig
 from adapters.phone.signature import FORM
+from adapters.phone.turns import dialable
 from bus.adapter.contract import Normalised, Raw
 from bus.clock import from_micros
 from bus.message import Contact, Party, Proof, Quality, clean_text, derive_id, number_is_valid
+from bus.store.blobs import digest_of
 
 __all__ = ["mask_digits", "normalise", "raw_from_file", "raw_of_turn"]
 
 _LONGEST_KEPT = 10
 """Keys longer than this are a card or an account number more often than anything we could ask for."""
-
-_E164 = re.compile(r"\+[0-9]{6,15}")
 
 
 def normalise(raw: Raw, config: PhoneConfig) -> Normalised:
@@ -37,12 +36,13 @@ def normalise(raw: Raw, config: PhoneConfig) -> Normalised:
         request = "person"
     text = speech or str(native.get("choice", "")) or ("" if request else digits)
     contact = Contact(
-        id=derive_id("c", raw.tenant, "phone", sid, event, step),
+        # Without a CallSid only the bytes tell one contact from another.
+        id=derive_id("c", raw.tenant, "phone", sid or digest_of(raw.data), event, step),
         tenant=raw.tenant,
         channel="phone",
         account=line,
         conversation=sid,
-        sender=Party(kind="phone", address=caller if _E164.fullmatch(caller) else ""),
+        sender=Party(kind="phone", address=dialable(caller)),
         recipients=(Party(kind="phone", address=line),),
         proof=Proof(),
         text=text,

@@ -138,10 +138,11 @@ class Renderer:
         spoken_s = sum(len(line.text) for line in lines) / CHARACTERS_PER_SECOND
         silence_s = max(_LEAST_SILENCE_S, int(self._config.hold_announce_s - _ANNOUNCE_MARGIN_S - spoken_s))
         says = self._says(lines)
-        if self._config.hold_music_url and self._config.hold_music_s + _LEAST_SILENCE_S <= silence_s:
-            music = element("Play", (text(self._config.hold_music_url),))
-            return self._keys(action, (*says, music), _LEAST_SILENCE_S)
-        return self._keys(action, says, silence_s)
+        music_s = self._config.hold_music_s
+        if music_s + _LEAST_SILENCE_S > silence_s:
+            return self._keys(action, says, silence_s)
+        music = element("Play", (text(self._config.hold_music_url or f"{self._base}/hold.wav"),))
+        return self._keys(action, (*says, music), silence_s - music_s)
 
     def _voicemail(self, call: Call) -> bytes:
         action = self._url(call.sid, "recorded", call.step)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
+from adapters.phone.hold_music import HOLD_MUSIC_S
 from adapters.phone.render import CHARACTERS_PER_SECOND
 from adapters.phone.simulator.caller import Caller
 from adapters.phone.simulator.grammar import problems_of
@@ -20,8 +21,8 @@ _BARGE_IN_S = 1.0
 """How long a caller in a hurry listens before pressing a key."""
 _QUESTION_S = 4
 """A Gather for keys that leaves less time than this is a courtesy, not a question; only the hurried press into it."""
-_PLAY_S = 15.0
-"""Length of a recording of which nothing is known."""
+_PLAY_S = float(HOLD_MUSIC_S)
+"""Length of a recording; that of our own music, for the simulator does not fetch any."""
 _MAX_DOCUMENTS = 500
 """No conversation has so many; a circle of redirects does."""
 
@@ -227,6 +228,7 @@ class SimulatedCall:
         await self._pace.speech(len(turn.text) / CHARACTERS_PER_SECOND)
         self._quiet_since = self._pace.now()
         self._caller.done(self._pace.now())
+        self._transcript.said.append(turn.text)
         ended = verb.get("speechTimeout", "1")
         await self._pause(float(ended) if ended.isdigit() else 1.0)
         return {"SpeechResult": turn.text, "Confidence": str(turn.confidence)}

@@ -39,6 +39,8 @@ class Transcript:
     seconds: float = 0.0
     longest_gap_s: float = 0.0
     """The longest time without anybody speaking."""
+    said: list[str] = field(default_factory=list[str])
+    """What the caller said when asked."""
     left_over: int = 0
     """Turns of the caller for which the call gave no opportunity."""
 

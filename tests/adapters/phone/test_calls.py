@@ -162,8 +162,8 @@ def test_waiting_is_never_silent_for_long_and_always_has_a_way_out(phone: Any, t
 
 @pytest.mark.parametrize("length", [15, 22, 35])
 def test_no_setting_makes_waiting_longer(phone: Any, tmp_path: Any, length: int) -> None:
-    for music in ("", "https://phone.shop.example/hold.wav"):
-        config = PhoneConfig(hold_announce_s=length, hold_music_url=music, hold_music_s=5)
+    for music_s in (5, 10):
+        config = PhoneConfig(hold_announce_s=length, hold_music_s=music_s)
         transcript, _ = play(phone, tmp_path, [Keys("0"), Wait(130)], config=config, delay_s=lambda contact: None)
         assert transcript.longest_gap_s <= 35
 
@@ -177,7 +177,7 @@ def test_a_withheld_number_is_not_promised_a_callback(phone: Any, tmp_path: Any)
         assert DE.voicemail in says(transcript)
         assert says(transcript)[-1] == DE.voicemail_thanks
         assert team.requests() == ["person", "voicemail"]
-        assert team.contacts[0].sender.address == ("" if caller == "anonymous" else caller)
+        assert team.contacts[0].sender.address == ""
         voicemail = team.contacts[1]
         assert voicemail.native["recording_sid"].startswith("RE")
         assert voicemail.quality.status == "unreadable"

@@ -66,7 +66,7 @@ def test_long_keys_are_hidden_but_a_case_number_is_kept() -> None:
 
 
 def test_a_number_that_is_none_is_no_address() -> None:
-    for number in ("anonymous", "", "+", "sip:a@b", "+49 30 1"):
+    for number in ("anonymous", "", "+", "sip:a@b", "+49 30 1", "+266696687", "+٤٩٣٠١٢٣"):
         assert contact(From=number).sender.address == ""
     assert contact(From="+4930555").sender.address == "+4930555"
 

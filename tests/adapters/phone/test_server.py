@@ -1,8 +1,11 @@
 """Through the real server: who gets in, and whole calls over real connections."""
 
 import hashlib
+import io
 import stat
 import time
+import wave
+from array import array
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +16,7 @@ from aiohttp import web
 
 from adapters.phone import plugin
 from adapters.phone.config import TOKEN_FILE, PhoneConfig, load_tokens
+from adapters.phone.hold_music import HOLD_MUSIC_S
 from adapters.phone.signature import FORM, JSON, sign
 from adapters.phone.simulator import CallFailed, Faults, Keys, Say, Wait, simulate_call
 from bus.errors import ConfigurationError
@@ -185,6 +189,20 @@ async def test_real_time_is_real(phone: Any, server: Any) -> None:
     assert 1.5 <= took < 6
     assert transcript.seconds == pytest.approx(took, abs=1.0)
     assert transcript.ended == "caller"
+
+
+async def test_there_is_music_between_announcements(server: Any) -> None:
+    base, _, _ = server
+    async with aiohttp.ClientSession() as session, session.get(base + "/phone/shop/hold.wav") as answer:
+        assert answer.content_type == "audio/wav"
+        music = await answer.read()
+    with wave.open(io.BytesIO(music)) as reader:
+        assert reader.getnframes() / reader.getframerate() == HOLD_MUSIC_S
+        assert (reader.getnchannels(), reader.getsampwidth()) == (1, 2)
+        samples = array("h", reader.readframes(reader.getnframes()))
+    assert 1_000 < max(map(abs, samples)) < 12_000
+    assert abs(samples[0]) < 50
+    assert abs(samples[-1]) < 50
 
 
 async def test_the_channel_tells_what_is_missing_for_real_calls(server: Any) -> None:

@@ -1,0 +1,76 @@
+"""What a caller did, cut down to what a contact needs, and what became of replies."""
+
+from collections.abc import Mapping
+
+from adapters.phone.call import Call, Event, Line, Pending, Report, Turn
+from adapters.phone.spoken import spoken
+
+__all__ = [
+    "MORE_TO_COME",
+    "call_form",
+    "dialable",
+    "line_of",
+    "person_turn",
+    "recording_turn",
+    "report",
+    "said_turn",
+    "wants_the_caller",
+]
+
+MORE_TO_COME = ("acknowledgement", "hold", "notice")
+"""Kinds of replies that do not end a turn: the caller goes on waiting for what follows."""
+
+_WITHHELD = ("+266696687", "+7378742833", "+2562533", "+8656696")
+"""ANONYMOUS, RESTRICTED, BLOCKED and UNKNOWN, spelled on a keypad: how the provider writes withheld numbers."""
+
+_LINE = ("CallSid", "From", "To")
+
+
+def dialable(number: str) -> str:
+    """The number if it is one that can be called (E.164), else nothing: words, SIP addresses, withheld numbers."""
+    if number in _WITHHELD or not (number.startswith("+") and number.isascii() and number[1:].isdigit()):
+        return ""
+    return number if 7 <= len(number) <= 16 else ""
+
+
+def said_turn(event: Event, native: Mapping[str, str]) -> Turn:
+    """Words, or keys that answer something."""
+    form = _kept(event.form, *_LINE, "SpeechResult", "Confidence", "Digits")
+    return Turn(event="said", step=event.step, at=event.at, form=form, native=dict(native))
+
+
+def person_turn(event: Event, *, why: str = "") -> Turn:
+    """The wish for a person; `why` if it is ours and not the caller's."""
+    native = {"digits": event.digits} | ({"why": why} if why else {})
+    form = _kept(event.form, *_LINE)
+    return Turn(event="person", step=event.step, at=event.at, form=form, request="person", native=native)
+
+
+def recording_turn(event: Event) -> Turn:
+    """A spoken message."""
+    form = _kept(event.form, *_LINE, "RecordingSid", "RecordingUrl", "RecordingDuration")
+    return Turn(event="voicemail", step=event.step, at=event.at, form=form, request="voicemail")
+
+
+def call_form(call: Call) -> dict[str, str]:
+    """The parameters of a turn that no request brought."""
+    return {"CallSid": call.sid, "From": call.caller, "To": call.line}
+
+
+def line_of(reply: Pending) -> Line:
+    """A reply as it is spoken."""
+    return Line(text=spoken(reply.text, reply.language), language=reply.language)
+
+
+def report(reply: Pending, state: str, reason: str = "") -> Report:
+    """What became of a reply."""
+    return Report(reply=reply.reply, case=reply.case, state=state, reason=reason)
+
+
+def wants_the_caller(reply: Pending) -> bool:
+    """Whether a reply can only be given by taking the caller out of the queue."""
+    return not reply.handover and reply.kind not in MORE_TO_COME and (reply.by_person or reply.listen)
+
+
+def _kept(form: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: form[name] for name in names if name in form}
