@@ -128,7 +128,7 @@ class House:
         await self.apply(draft)
         return case
 
-    async def write_in(self, case: str, text: str, *, tenant: str = "shop") -> None:
+    async def write_in(self, case: str, text: str, *, tenant: str = "shop", request: str = "") -> None:
         """The customer writes again."""
         state = await load_case(self.engine, tenant, case)
         assert state is not None
@@ -136,7 +136,9 @@ class House:
         assert route is not None
         draft = Draft(state, self.clock.now())
         contact = f"c-{case}-{len(state.contacts) + 1}"
-        received = model.Received(at=draft.now, actor="customer", contact=contact, route=route, text=text)
+        received = model.Received(
+            at=draft.now, actor="customer", contact=contact, route=route, text=text, request=request
+        )
         draft.do(rules.Receive(actor="customer", received=received))
         await self.apply(draft)
 

@@ -45,6 +45,22 @@ async def test_the_queue_is_sorted_by_the_time_left(house):
     await client.close()
 
 
+async def test_who_has_hung_up_no_longer_waits_on_the_line(house):
+    case = await house.make_case("jonas")
+    client = await house.sign_in()
+
+    async def live():
+        [row] = (await (await client.get("/desk/api/queue")).json())["rows"]
+        return row["live"]
+
+    assert await live() is True
+    await house.write_in(case, "", request="ended")
+    assert await live() is False
+    await house.write_in(case, "Da bin ich wieder.")
+    assert await live() is True
+    await client.close()
+
+
 async def test_a_reply_goes_back_where_the_contact_came_from_and_is_sent_once(house):
     case = await house.make_case()
     client = await house.sign_in()

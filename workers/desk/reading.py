@@ -110,6 +110,9 @@ _EVENTS = (
 _PROMISED = select(case_event.c.tenant, case_event.c.case_id, case_event.c.data).where(
     case_event.c.kind == "promise-made"
 )
+_RECEIVED = select(case_event.c.tenant, case_event.c.case_id, case_event.c.seq, case_event.c.data).where(
+    case_event.c.kind == "received"
+)
 _PERSONS = select(person.c.tenant, person.c.id, person.c.name)
 _CHANGED = (
     select(cases.c.id, cases.c.updated)
@@ -196,14 +199,25 @@ class Reading:
                 made = msgspec.json.decode(event["data"])
                 until = to_micros(datetime.fromisoformat(made["promise"]["until"]))
                 started[event["case_id"], until] = datetime.fromisoformat(made["at"])
-        return [_queue_row(row, names.get(row["person"], ""), started) for row in found]
+        gone = await self._gone(tenant, [row["id"] for row in found if row["channel"] in LIVE_CHANNELS])
+        return [_queue_row(row, names.get(row["person"], ""), started, row["id"] not in gone) for row in found]
+
+    async def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        """Of cases on live channels those whose customer no longer waits: hung up, or asked to be called back."""
+        last: dict[str, tuple[int, str]] = {}
+        for event in await self._store.by_keys(_RECEIVED, case_event.c.case_id, ids) if ids else ():
+            if event["tenant"] == tenant and event["seq"] > last.get(event["case_id"], (0, ""))[0]:
+                last[event["case_id"]] = event["seq"], msgspec.json.decode(event["data"]).get("request", "")
+        return {case for case, (_, request) in last.items() if request in ("ended", "callback", "voicemail")}
 
 
-def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime]) -> QueueRow:
+def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime], there: bool) -> QueueRow:
     state = decode(row["snapshot"].encode(), CaseState)
     route = state.route()
     flags = [state.tone] if state.tone in ("angry", "abusive") else []
-    if any(reply.state == "failed" for reply in state.replies):
+    # A notice that found nobody on the line any more is no lost answer.
+    answers = [reply for reply in state.replies if reply.kind in ("answer", "question", "notice")]
+    if answers and answers[-1].state == "failed":
         flags.append("failed")
     if state.claims:
         flags.append("claims")
@@ -221,7 +235,7 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime])
         assignee=state.assignee,
         tone=state.tone,
         urgency=state.urgency,
-        live=state.channel in LIVE_CHANNELS,
+        live=there and state.channel in LIVE_CHANNELS,
         created=state.created,
         updated=state.updated,
         due=from_micros(row["due"]) if row["due"] else None,

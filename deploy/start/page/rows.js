@@ -20,10 +20,17 @@ export function rows(journeys, channels, selected, choose) {
     "ul",
     { class: "rows" },
     shown.map((channel) => {
-      const journey = journeys.find((one) => one.channel === channel && !one.signal);
+      const journey = matter(journeys, channel);
       return h("li", {}, journey ? full(journey, journey.contact === selected, choose) : empty(channel));
     }),
   );
+}
+
+/** The newest contact of a channel that is about something: a thank you or a hanging up is no news of its own. */
+function matter(journeys, channel) {
+  const newest = journeys.find((one) => one.channel === channel && !one.signal);
+  if (!newest?.case) return newest;
+  return journeys.find((one) => one.case === newest.case && one.intent && !one.intent.startsWith("talk.")) || newest;
 }
 
 function empty(channel) {

@@ -8,18 +8,25 @@ const LISTED = 8;
 
 export function story(journeys, selected, choose) {
   if (!journeys.length) return h("p", { class: "quiet" }, t("start.story.empty"));
-  const journey = journeys.find((one) => one.contact === selected) || journeys[0];
+  const chosen = journeys.find((one) => one.contact === selected) || journeys[0];
+  const cases = [...new Map(journeys.map((one) => [matterOf(one), one]).reverse()).values()].reverse();
+  const together = journeys.filter((one) => matterOf(one) === matterOf(chosen)).reverse();
   return [
     h(
       "ul",
       { class: "recent", "aria-label": t("start.story.recent") },
-      journeys.slice(0, LISTED).map((one) =>
+      cases.slice(0, LISTED).map((one) =>
         h(
           "li",
           {},
           h(
             "button",
-            { class: "small", "aria-pressed": String(one === journey), dataset: { key: `recent-${one.contact}` }, onclick: () => choose(one.contact) },
+            {
+              class: "small",
+              "aria-pressed": String(matterOf(one) === matterOf(chosen)),
+              dataset: { key: `recent-${matterOf(one)}` },
+              onclick: () => choose(one.contact),
+            },
             channelIcon(one.channel, channelName(one.channel)),
             one.name || t("desk.name.visitor"),
             h("span", { class: "quiet figures" }, formatTime(one.at)),
@@ -27,12 +34,17 @@ export function story(journeys, selected, choose) {
         ),
       ),
     ),
-    h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number)))),
-    journey.answer
-      ? h("figure", { class: "answer" }, h("figcaption", { class: "quiet" }, t("start.story.answer")), h("blockquote", { lang: journey.language || null }, journey.answer))
-      : null,
+    together.map((journey) => [
+      h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number)))),
+      journey.answer
+        ? h("figure", { class: "answer" }, h("figcaption", { class: "quiet" }, t("start.story.answer")), h("blockquote", { lang: journey.language || null }, journey.answer))
+        : null,
+    ]),
   ];
 }
+
+/** Contacts of one case are told together. */
+const matterOf = (journey) => journey.case || journey.contact;
 
 const opened = new Map(); // records that somebody is looking at stay open while news comes in
 

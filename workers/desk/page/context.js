@@ -54,7 +54,7 @@ export class DeskContext extends HTMLElement {
 
   #understood() {
     const found = this.view.events.filter((event) => event.kind === "understood");
-    const last = found[found.length - 1];
+    const last = found.findLast((event) => event.intents?.length) || found[found.length - 1];
     if (!last) return this.#section("understood", h("p", { class: "quiet" }, t("desk.understood.nothing")));
     return this.#section(
       "understood",
