@@ -148,13 +148,20 @@ class Conversation:
             self._close(turn)
 
     def _stop(self, turn: Turn) -> None:
-        for purpose in SUPPRESSED_PURPOSES:
-            turn.draft.writes.append(
-                suppression_write(
-                    tenant=turn.tenant, person=turn.item.person, reason="asked to stop", source=turn.contact.id,
-                    now=turn.now, purpose=purpose,
+        # The writer's own person, and the one whose case this is: an offer may have gone to another of his addresses.
+        people = dict.fromkeys((turn.item.person, turn.state.person))
+        for person in (person for person in people if person):
+            for purpose in SUPPRESSED_PURPOSES:
+                turn.draft.writes.append(
+                    suppression_write(
+                        tenant=turn.tenant,
+                        person=person,
+                        reason="asked to stop",
+                        source=turn.contact.id,
+                        now=turn.now,
+                        purpose=purpose,
+                    )
                 )
-            )  # fmt: skip
         turn.draft.tell(model.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
         turn.say("stop.done")
         if turn.state.with_person:

@@ -25,7 +25,7 @@ from bus.message import Party, Reply, derive_id
 from bus.store.port import Row
 from workers.case import model
 from workers.case.changes import Draft, load_case, reply_id
-from workers.case.people import identity_of, normal_address, proven_write
+from workers.case.people import identity_key, identity_of, proven_write
 from workers.case.rules import Receive
 from workers.case.schema import case_event, challenge, contact_case, thread
 from workers.dialogue.turn import Turn
@@ -217,7 +217,8 @@ async def confirm_by_link(turn: Turn) -> bool:
         turn.say("proof.expired")
         return False
     turn.writer = found["identity"]
-    turn.route = _route_of_identity(turn, found["identity"]) or turn.route
+    # Only ever to the address that proved itself, whoever wrote in this case last.
+    turn.route = _route_of_identity(turn, found["identity"])
     return await _prove(turn, found)
 
 
@@ -265,11 +266,15 @@ async def _challenge(turn: Turn, challenge_id: str) -> Row | None:
 
 
 def _route_of_identity(turn: Turn, identity: str) -> model.Route | None:
-    kind, _, _ = identity.partition(":")
+    kind, _, address = identity.partition(":")
     for route in turn.state.routes.values():
-        if route.address.kind == kind and identity.endswith(normal_address(kind, route.address.address)):
+        if identity_key(route.address) == identity:
             return route
-    return None
+    if kind != "email":
+        return None
+    mail = turn.state.routes.get("email")
+    account = mail.account if mail is not None else ""
+    return model.Route(channel="email", account=account, address=Party(kind=kind, address=address), at=turn.now)
 
 
 async def _prove(turn: Turn, found: Row) -> bool:

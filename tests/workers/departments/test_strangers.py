@@ -128,3 +128,21 @@ async def test_the_code_is_stored_nowhere(shop: Any, understand: Any) -> None:
     rows = await shop.engine.all(select(challenge))
     assert code not in repr(rows)
     assert code not in repr(await shop.timeline(heard.case))
+
+
+async def test_the_answer_goes_to_the_address_that_proved_itself_whoever_wrote_last(shop: Any, understand: Any) -> None:
+    grete = Party(kind="email", address="grete.ohlsen@kunde.example")
+    meaning = understand("billing.duplicate_charge", entities={"order": "SO-10234"})
+    heard = await shop.hear(shop.contact("SO-10234 doppelt", sender=grete, conversation="<g@x>"), meaning)
+    # She forwards our mail, and somebody answers it: the token in Reply-To is genuine.
+    forwarded = shop.contact("Was soll ich damit?", sender=STRANGER, case_token=heard.case, conversation="<m@x>")
+    await shop.hear(forwarded, understand(decision="person"))
+    link = next(word for word in heard.text.split() if "/confirm/" in word)
+    name = shop.signer.open("confirm", "shop", link.rsplit("/", 1)[1]).partition("~")[0]
+    pressed = shop.contact(
+        channel="link", sender=Party(kind="link", address=name), case_token=heard.case,
+        native={"request": "confirm", "challenge": name},
+    )  # fmt: skip
+    answer = await shop.hear(pressed, understand(decision="accept"))
+    assert answer.replies
+    assert {reply.to.address for reply in answer.replies} == {"grete.ohlsen@kunde.example"}
