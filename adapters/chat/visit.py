@@ -171,7 +171,8 @@ class Visit:
 
     def _note_waiting(self, event: StoredEvent) -> None:
         if event.kind == "handover":
-            self.waits, self._told = True, None
+            # A place from an earlier wait says nothing about this one.
+            self.waits, self._ahead, self._told = True, None, None
         elif event.speaker == "person" or event.kind == "closed":
             self.waits = False
 

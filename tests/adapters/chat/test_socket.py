@@ -221,6 +221,21 @@ async def test_delivered_and_read_are_reported_once_each(open_door: OpenDoor, ht
     ]
 
 
+async def test_acks_from_the_future_swallow_no_status(open_door: OpenDoor, http: aiohttp.ClientSession) -> None:
+    door = await open_door()
+    session = await door.token(http)
+    async with door.socket(http) as socket:
+        await hello(socket, session["token"])
+        await spoken(socket, "m1", "Hallo")
+        await socket.send_json({"t": "ack", "cursor": "1-99"})
+        await spoken(socket, "m2", "Noch da?")
+        await door.adapter.send(door.reply(session["session"], "Antwort"), 1)
+        cursor = (await frame(socket))["cursor"]
+        await socket.send_json({"t": "ack", "cursor": cursor})
+        await spoken(socket, "m3", "Danke")
+    assert [s.state for s in door.statuses] == ["delivered"]
+
+
 async def test_an_ack_that_was_lost_is_made_up_for_by_the_cursor(
     open_door: OpenDoor, http: aiohttp.ClientSession
 ) -> None:
@@ -283,6 +298,11 @@ async def test_who_waits_for_a_person_hears_the_place_in_the_queue(
     assert await frame(sockets[1]) == {"t": "queue", "ahead": 1}
     await door.adapter.send(door.reply(sessions[0]["session"], "Ich bin da", person="p-grete", automatic=False), 1)
     assert await frame(sockets[1]) == {"t": "queue", "ahead": 0}
+    # Who was served once and asks again waits again, behind the others.
+    door.clock.advance(1)
+    await door.adapter.send(door.reply(sessions[0]["session"], "Sie warten wieder", handover=True), 1)
+    assert [(await frame(sockets[0]))["kind"] for _ in range(2)] == ["reply", "handover"]
+    assert await frame(sockets[0]) == {"t": "queue", "ahead": 1}
     for socket in sockets:
         await socket.close()
 
