@@ -65,24 +65,56 @@ def prepare(grey: Any) -> Any:
 def glyph_components(prepared: Any, dpi: float) -> list[list[int]]:
     """Connected ink of the size of type: [left, top, right, bottom, dots] each."""
     import numpy
-    from scipy import ndimage
 
     ink = numpy.asarray(prepared) < _INK_BELOW
-    found_labels: Any = ndimage.label(ink, structure=numpy.ones((3, 3), dtype="uint8"))
-    labels, count = found_labels
-    if not count:
-        return []
-    dots = numpy.bincount(labels.ravel(), minlength=count + 1)
+    boxes = _components(ink)
     dot_mm = 25.4 / dpi
-    found: list[list[int]] = []
-    for index, place in enumerate(ndimage.find_objects(labels), start=1):
-        if place is None or dots[index] * dot_mm * dot_mm < _SMALLEST_INK_MM2:
-            continue
-        rows, columns = place
-        height, width = (rows.stop - rows.start) * dot_mm, (columns.stop - columns.start) * dot_mm
-        if height <= _GLYPH_MM[0] and width <= _GLYPH_MM[1]:
-            found.append([columns.start, rows.start, columns.stop, rows.stop, int(dots[index])])
-    return found
+    width, height = (boxes[:, 2] - boxes[:, 0]) * dot_mm, (boxes[:, 3] - boxes[:, 1]) * dot_mm
+    of_type = (height <= _GLYPH_MM[0]) & (width <= _GLYPH_MM[1]) & (boxes[:, 4] * dot_mm * dot_mm >= _SMALLEST_INK_MM2)
+    return boxes[of_type].tolist()
+
+
+def _components(ink: Any) -> Any:
+    """Boxes and dots of connected ink (touching corners count): rows of left, top, right, bottom, dots.
+
+    Works on horizontal runs: a page has a hundred times fewer of them than dots.
+    """
+    import numpy
+
+    height, width = ink.shape
+    padded = numpy.zeros((height, width + 2), dtype="int8")
+    padded[:, 1:-1] = ink
+    edges = numpy.flatnonzero(numpy.diff(padded.ravel()))
+    starts, ends = edges[::2], edges[1::2]
+    row, left, right = starts // (width + 2), starts % (width + 2), ends % (width + 2)
+    # Runs of the next row that a run touches lie between two positions in the order of runs.
+    below = (row + 1) * (width + 2)
+    first = numpy.searchsorted(ends, below + left, side="left")
+    counts = numpy.maximum(numpy.searchsorted(starts, below + right, side="right") - first, 0)
+    upper = numpy.repeat(numpy.arange(len(starts)), counts)
+    lower = numpy.repeat(first - numpy.cumsum(counts) + counts, counts) + numpy.arange(counts.sum())
+    label = numpy.arange(len(starts))
+    while True:
+        one, other = label[upper], label[lower]
+        if (one == other).all():
+            break
+        numpy.minimum.at(label, numpy.maximum(one, other), numpy.minimum(one, other))
+        while (label != (shorter := label[label])).any():
+            label = shorter
+    order = numpy.argsort(label, kind="stable")
+    heads = numpy.flatnonzero(numpy.diff(label[order], prepend=-1))
+    if not len(heads):
+        return numpy.zeros((0, 5), dtype="int64")
+    return numpy.stack(
+        [
+            numpy.minimum.reduceat(left[order], heads),
+            numpy.minimum.reduceat(row[order], heads),
+            numpy.maximum.reduceat(right[order], heads),
+            numpy.maximum.reduceat(row[order], heads) + 1,
+            numpy.add.reduceat((right - left)[order], heads),
+        ],
+        axis=1,
+    )
 
 
 def read_codes(images: list[Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from bus.adapter.redaction import redact
 from bus.message import Contact, Party, Proof, Quality, TextRange, clean_text, derive_id, number_is_valid
 from bus.store.blobs import digest_of
 
-__all__ = ["CHANNEL", "contact_id", "normalise"]
+__all__ = ["CHANNEL", "case_number", "contact_id", "normalise"]
 
 CHANNEL = "post"
 GOOD_COVERAGE = 0.97
@@ -58,7 +58,7 @@ def normalise(raw: Raw, config: PostConfig) -> Normalised:
     sender = fields.find_sender(lines, config.company)
     own = fields.own_lines(lines, config.company)
     day = fields.letter_date(lines, raw.received_at.date())
-    number, by = _case_number(letter, text)
+    number, by = case_number(letter, text)
     head = frozenset(sender.lines) | own
     subject = fields.subject_index(lines, head, day)
     read = quality.status != "unreadable"
@@ -185,7 +185,7 @@ def _ranges(lines: list[Line], starts: list[int], head: frozenset[int], text: st
     return tuple(labelled)
 
 
-def _case_number(letter: Letter, text: str) -> tuple[str, str]:
+def case_number(letter: Letter, text: str) -> tuple[str, str]:
     """The one case number on the letter and how it was read. Two different ones are none: nobody guesses."""
     codes = {code["text"] for page in letter.pages for code in page.codes if number_is_valid(code["text"])}
     if codes:

@@ -16,6 +16,8 @@ __all__ = ["Opened", "Order", "Page", "Setup", "main"]
 
 _DOTS_PER_INCH = 300
 """What recognition models were trained for; finer scans are reduced to it."""
+_LEAST_DOTS_PER_INCH = 100
+"""Type cannot be read from less; only a poster needs to be drawn so coarsely."""
 _POINTS_PER_INCH = 72
 _OPEN_CPU_S = 8
 
@@ -71,7 +73,9 @@ class _Pdf:
         page = self._document[number]
         width, height = page.get_size()
         area = max(width * height / _POINTS_PER_INCH**2, 0.01)
-        dpi = max(1, min(dpi, int((self._pixels / area) ** 0.5)))
+        dpi = min(dpi, int((self._pixels / area) ** 0.5))
+        if dpi < _LEAST_DOTS_PER_INCH:
+            raise _TooLarge
         scale: Any = dpi / _POINTS_PER_INCH
         picture = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
         page.close()

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def make_scan(
     return _pack(images, fmt, _DPI[degrade], degrade)
 
 
+@cache
+def _compiler() -> Any:
+    import typst
+
+    template = Path(__file__).with_name("sample.typ")
+    return typst.Compiler(template, root=template.parent, ignore_system_fonts=True)
+
+
 def make_pages(
     text: str,
     language: str,
@@ -76,7 +85,6 @@ def make_pages(
     dpi: int,
 ) -> list[Any]:
     """The letter as clean grey images, one per page."""
-    import typst
     from PIL import Image
 
     from adapters.post.codes import qr_svg
@@ -93,9 +101,7 @@ def make_pages(
         "paragraphs": [paragraph.splitlines() for paragraph in text.strip().split("\n\n")],
         "code": qr_svg(qr) if qr else "",
     }
-    template = Path(__file__).with_name("sample.typ")
-    compiler = typst.Compiler(template, root=template.parent, ignore_system_fonts=True)
-    made: Any = compiler.compile(format="png", ppi=dpi, sys_inputs={"letter": json.dumps(data)})
+    made: Any = _compiler().compile(format="png", ppi=dpi, sys_inputs={"letter": json.dumps(data)})
     return [Image.open(io.BytesIO(page)).convert("L") for page in (made if isinstance(made, list) else [made])]
 
 

@@ -7,6 +7,8 @@ import pytest
 from adapters.post import fields
 from adapters.post.codes import find_numbers, group_number
 from adapters.post.config import Company
+from adapters.post.normalise import case_number
+from adapters.post.reader import Letter, PageResult
 from adapters.post.recognise import Line, Word
 from adapters.post.words import CLOSING, SALUTATION, find_dates, language_of, long_date
 from bus.message import derive_number
@@ -129,6 +131,16 @@ def test_letters_read_for_digits_are_repaired_and_digits_never() -> None:
     assert find_numbers(f"Case {group_number(spoilt)}") == (number,)
     swapped = number.replace("1", "7", 1)
     assert find_numbers(f"Case {group_number(swapped)}") == ()
+
+
+def test_two_different_numbers_are_no_number() -> None:
+    first, second = derive_number("a"), derive_number("b")
+    page_with = PageResult(number=0, codes=({"text": first}, {"text": first}, {"text": "something else"}))
+    assert case_number(Letter(pages=(page_with,)), second) == (first, "qr")
+    other = PageResult(number=1, codes=({"text": second},))
+    assert case_number(Letter(pages=(page_with, other)), "") == ("", "")
+    assert case_number(Letter(), f"{first} = {group_number(first)}") == (first, "text")
+    assert case_number(Letter(), f"{first} and {second}") == ("", "")
 
 
 def test_foreign_numbers_are_no_case_numbers() -> None:

@@ -119,15 +119,6 @@ def test_a_printed_number_is_read_without_a_code(scan: Callable[..., bytes], rea
     assert (contact.native["case_number"], contact.native["case_number_by"]) == (number, "text")
 
 
-def test_two_different_numbers_are_no_number(scan: Callable[..., bytes], read: Callable[..., Contact]) -> None:
-    first, second = derive_number("a"), derive_number("b")
-    contact = read(scan("en", text=f"Dear Sir or Madam,\n\nmy cases are {first} and {second}, and I wait for you."))
-    assert first in contact.text
-    assert second in contact.text
-    assert "case_number" not in contact.native
-    assert contact.conversation == ""
-
-
 def _handwritten(text: str, lines: int, until: float) -> bytes:
     """A typed letter with lines that no recogniser reads, scribbled as a pen does."""
     import io
