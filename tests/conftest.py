@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from bus.log.embedded import EmbeddedEngine
 from bus.testing.clock import FakeClock
+
+# A busy machine makes single examples slow; that says nothing about the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture

@@ -132,9 +132,8 @@ class Applier:
         }
         rows: list[tuple[Any, ...]] = []
         for progress, source in kept.values():
-            next_offset, above = progress.to_keep()
-            rows.append((next_offset, above, source.group, progress.partition_id))
-            transaction.after_commit(progress.settle)
+            standing = progress.standing()
+            rows.append((standing.next_offset, standing.pack(), source.group, progress.partition_id))
         if rows:
             transaction.executemany(
                 "UPDATE log_progress SET next_offset = ?, finished_above = ? WHERE group_name = ? AND partition_id = ?",

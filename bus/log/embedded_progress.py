@@ -1,53 +1,76 @@
-"""How far one member has finished one partition, in memory beside the row that keeps it."""
+"""How far one member has finished one partition, in memory beside the row that keeps it.
+
+The row names what is *unfinished*: the first unfinished offset, the offset up to which records were handed out, and
+the unfinished ones between. That is never longer than what is in flight, however long one record is retried while
+thousands of other keys pass it by.
+"""
 
 import threading
-from collections import deque
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-__all__ = ["PartitionProgress", "pack_offsets", "unpack_offsets"]
+__all__ = ["PartitionProgress", "Standing"]
 
 _pack = msgspec.msgpack.Encoder()
 _unpack = msgspec.msgpack.Decoder(list[int])
 
 
-def pack_offsets(base: int, offsets: Sequence[int]) -> bytes:
-    """Offsets above `base` as small numbers: distances, packed. Nothing for none."""
-    return _pack.encode([offset - base for offset in offsets]) if offsets else b""
+class Standing(msgspec.Struct, frozen=True):
+    """What a row of progress says: finished is everything below `high` but for `unfinished`, which is in order."""
 
+    high: int
+    unfinished: tuple[int, ...] = ()
 
-def unpack_offsets(base: int, packed: bytes) -> list[int]:
-    """The offsets of `pack_offsets`."""
-    return [base + distance for distance in _unpack.decode(packed)] if packed else []
+    @property
+    def next_offset(self) -> int:
+        """Everything below it is finished."""
+        return self.unfinished[0] if self.unfinished else self.high
+
+    def pack(self) -> bytes:
+        """The rest of the row, beside `next_offset`: distances, which are small numbers."""
+        if not self.unfinished:
+            return b""
+        base = self.next_offset
+        return _pack.encode([self.high - base, *(offset - base for offset in self.unfinished[1:])])
+
+    @classmethod
+    def of(cls, next_offset: int, packed: bytes) -> "Standing":
+        """From the two columns of a row."""
+        if not packed:
+            return cls(next_offset)
+        distance, *rest = _unpack.decode(packed)
+        return cls(next_offset + distance, (next_offset, *(next_offset + each for each in rest)))
 
 
 class PartitionProgress:
-    """Which records of a partition were handed out and which of them are finished.
+    """Which records of a partition were handed out to this member and are not finished.
 
     The event loop hands out, the writer's thread finishes; a lock held for microseconds keeps both honest.
     """
 
-    def __init__(self, *, partition_id: int, generation: int, next_offset: int, finished_above: bytes) -> None:
+    def __init__(self, *, partition_id: int, generation: int, standing: Standing) -> None:
         self.partition_id = partition_id
         self.generation = generation
-        self.position = next_offset
+        self.position = standing.next_offset
         """The next offset to read."""
         self._lock = threading.Lock()
-        self._handed_out: deque[int] = deque()
+        self._high = standing.high
+        self._left_by_others = standing.unfinished
         self._open: set[int] = set()
-        self._finished: set[int] = set(unpack_offsets(next_offset, finished_above))
 
     def hand_out(self, offsets: Sequence[int]) -> set[int]:
-        """Move on past these offsets, just read in order; returns those among them that are finished already."""
+        """Move on past these offsets, just read in order; returns those among them that were finished by others."""
         if not offsets:
             return set()
         with self._lock:
-            known = self._finished.intersection(offsets)
-            self.position = offsets[-1] + 1
-            fresh = [offset for offset in offsets if offset not in known]
-            self._handed_out.extend(fresh)
-            self._open.update(fresh)
+            known: set[int] = set()
+            if offsets[0] < self._high:
+                known = {offset for offset in offsets if offset < self._high}.difference(self._left_by_others)
+            # What others finished is leapt over, so that a read always begins with a record that is still to do.
+            self.position = next(self._still_left(offsets[-1] + 1), max(offsets[-1] + 1, self._high))
+            self._open.update(offset for offset in offsets if offset not in known)
             return known
 
     def finish(self, offset: int) -> bool:
@@ -56,26 +79,21 @@ class PartitionProgress:
             if offset not in self._open:
                 return False
             self._open.discard(offset)
-            self._finished.add(offset)
             return True
 
     def unfinish(self, offset: int) -> None:
         """Take `finish` back: its transaction was undone."""
         with self._lock:
-            self._finished.discard(offset)
             self._open.add(offset)
 
-    def to_keep(self) -> tuple[int, bytes]:
-        """What the row shall say: the offset below which everything is finished, and what is finished above it."""
+    def standing(self) -> Standing:
+        """What the row shall say now."""
         with self._lock:
-            next_offset = next((offset for offset in self._handed_out if offset in self._open), self.position)
-            above = sorted(offset for offset in self._finished if offset >= next_offset)
-            return next_offset, pack_offsets(next_offset, above)
+            unfinished = set(self._open)
+            unfinished.update(self._still_left(self.position))
+            return Standing(max(self.position, self._high), tuple(sorted(unfinished)))
 
-    def settle(self) -> None:
-        """Forget what lies below the watermark; called when it is durable."""
-        with self._lock:
-            while self._handed_out and self._handed_out[0] not in self._open:
-                self._handed_out.popleft()
-            watermark = self._handed_out[0] if self._handed_out else self.position
-            self._finished = {offset for offset in self._finished if offset >= watermark}
+    def _still_left(self, start: int) -> Iterator[int]:
+        """What others left unfinished and was not handed out here yet, from `start` on."""
+        left = self._left_by_others
+        return iter(left[bisect_left(left, start) :])

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from bus.log.embedded_progress import unpack_offsets
+from bus.log.embedded_progress import Standing
 from bus.log.port import StoredRecord, TopicPartition
 from bus.store.sqlite_reads import Reads
 
@@ -20,7 +20,7 @@ _OWNED = (
 )
 _HEADS = "SELECT id, topic, number, head, appended FROM log_partition WHERE topic IN (SELECT value FROM json_each(?))"
 _PROGRESS = "SELECT next_offset, finished_above FROM log_progress WHERE group_name = ? AND partition_id = ?"
-_OLDEST = "SELECT ordinal, at FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT 1"
+_FROM = "SELECT ordinal, at FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT 1"
 
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -32,8 +32,7 @@ class Owned(msgspec.Struct, frozen=True):
     place: TopicPartition
     head: int
     generation: int
-    next_offset: int
-    finished_above: bytes
+    standing: Standing
 
 
 class LogReads:
@@ -64,7 +63,7 @@ class LogReads:
     def owned(self, group: str, member: str) -> list[Owned]:
         """What a member owns now."""
         return [
-            Owned(partition_id, TopicPartition(topic, number), head, generation, next_offset, above)
+            Owned(partition_id, TopicPartition(topic, number), head, generation, Standing.of(next_offset, above))
             for partition_id, topic, number, head, generation, next_offset, above in self._reads.rows(
                 _OWNED, (group, member)
             )
@@ -86,16 +85,16 @@ class LogReads:
         }
 
     def lag(self, group: str, topics: Sequence[str], now: int) -> Mapping[TopicPartition, tuple[int, float]]:
-        """Unfinished records and the age of the oldest, by two look-ups per partition and no counting."""
+        """Unfinished records and the age of the oldest, by three look-ups per partition and no counting."""
         found: dict[TopicPartition, tuple[int, float]] = {}
         for place, (partition_id, _head, appended) in self.heads(topics).items():
-            progress: list[tuple[Any, ...]] = self._reads.rows(_PROGRESS, (group, partition_id))
-            next_offset, above = progress[0] if progress else (0, b"")
-            oldest = self._reads.rows(_OLDEST, (partition_id, next_offset))
+            rows: list[tuple[Any, ...]] = self._reads.rows(_PROGRESS, (group, partition_id))
+            standing = Standing.of(*rows[0]) if rows else Standing(0)
+            oldest = self._reads.rows(_FROM, (partition_id, standing.next_offset))
             if not oldest:
                 found[place] = (0, 0.0)
                 continue
-            ordinal, at = oldest[0]
-            behind = appended - ordinal + 1 - len(unpack_offsets(next_offset, above))
-            found[place] = (max(0, behind), max(0.0, (now - at) / 1e6))
+            beyond = self._reads.rows(_FROM, (partition_id, standing.high))
+            behind = len(standing.unfinished) + (appended - beyond[0][0] + 1 if beyond else 0)
+            found[place] = (behind, max(0.0, (now - oldest[0][1]) / 1e6))
         return found

@@ -98,10 +98,7 @@ class EmbeddedSubscription:
         for owned in self._owned:
             progress = self.progress_of(owned.place, owned.generation)
             kept[owned.place] = progress or PartitionProgress(
-                partition_id=owned.partition_id,
-                generation=owned.generation,
-                next_offset=owned.next_offset,
-                finished_above=owned.finished_above,
+                partition_id=owned.partition_id, generation=owned.generation, standing=owned.standing
             )
         self._progress = kept
         self._heads = {owned.partition_id: owned.head for owned in self._owned}

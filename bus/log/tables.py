@@ -49,7 +49,10 @@ log_progress = Table(
     Column("finished_above", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How far a group has finished a partition, who reads it now (empty: nobody), and in which generation."""
+"""How far a group has finished a partition, who reads it now (empty: nobody), and in which generation.
+
+`finished_above` says what is finished above `next_offset`, by naming what is not (`bus.log.embedded_progress`).
+"""
 
 log_member = Table(
     "log_member",

@@ -274,6 +274,27 @@ class LogConformance:
             assert sum(count for count, _ in behind.values()) == len(left)
             await subscription.close()
 
+    async def test_a_record_that_is_held_for_long_holds_up_nothing_else(self, log: Any, open_log: Open) -> None:
+        given = [Record(topic=TOPIC, key="one", value=b"%d" % n, id=str(n)) for n in range(2_000)]
+        await log.append(given)
+        subscription = await log.subscribe("g", [TOPIC], member="m")
+        fetched: list[StoredRecord] = []
+        while len(fetched) < 2_000:
+            fetched += await subscription.fetch(500, 1.0)
+        held = [fetched[0], fetched[1_234]]
+        await subscription.commit([Delivery.of("g", record) for record in fetched if record not in held])
+        behind = await log.lag("g", [TOPIC])
+        assert sum(count for count, _ in behind.values()) == 2
+        await subscription.close()
+        successor = await (await open_log()).subscribe("g", [TOPIC], member="m")
+        # A thousand finished records lie between the two: they must not make the successor wait.
+        began = time.monotonic()
+        again = [*await successor.fetch(10, 5.0), *await successor.fetch(10, 5.0)]
+        await log.append([Record(topic=TOPIC, key="one", value=b"2000", id="new")])
+        again += await successor.fetch(10, 5.0)
+        assert [record.id for record in again] == [held[0].id, held[1].id, "new"]
+        assert time.monotonic() - began < 4.5
+
     async def test_lag_counts_what_is_unfinished_and_tells_its_age(self, log: Any) -> None:
         before = await log.lag("g", [TOPIC])
         assert sum(count for count, _ in before.values()) == 0

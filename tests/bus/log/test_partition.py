@@ -1,6 +1,8 @@
 """Keys must lie where Kafka's Java client would put them."""
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import murmur2 as theirs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,15 +27,11 @@ def test_murmur2_is_kafkas(data: bytes, expected: int) -> None:
 
 @given(st.binary(max_size=64))
 def test_murmur2_agrees_with_the_kafka_client_we_use(data: bytes) -> None:
-    from aiokafka.partitioner import murmur2 as theirs
-
     assert murmur2(data) == theirs(data) & 0xFFFFFFFF
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.integers(1, 64))
 def test_partitions_agree_with_the_kafka_client_we_use(key: str, partitions: int) -> None:
-    from aiokafka.partitioner import DefaultPartitioner
-
     numbers = list(range(partitions))
     assert partition_of(key, partitions) == DefaultPartitioner()(key.encode(), numbers, numbers)
 
