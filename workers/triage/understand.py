@@ -27,7 +27,10 @@ _LEGAL_OF = {
     "privacy.access": "privacy", "privacy.erase": "privacy", "sales.stop_contacting_me": "",
 }  # fmt: skip
 _REQUESTS = {"callback": "escalation.call_back", "voicemail": "escalation.call_back", "person": "escalation.human"}
+_PRIVACY = ("privacy.access", "privacy.erase")
+_OFFERS = ("sales.accept_offer", "sales.decline")
 _PENDING_WITHOUT_REQUEST = ("fact", "proof", "choice", "confirm", "tried")
+_OFFER = 0.6
 _SWITCH = 0.15
 """While the case waits on an answer, another request must be so much surer than else to count as one."""
 
@@ -58,9 +61,13 @@ def understand(
         "entities": reading.entities,
         "tone": reading.tone,
     }
-    fixed = _fixed(reading, context, pack)
+    fixed = _fixed(reading, context)
     if fixed is not None:
         label, reasons, extra = fixed
+        top = prediction.intents[0] if prediction.intents else None
+        if label in ("talk.yes", "talk.no") and top is not None and top.label in _OFFERS and top.confidence >= _OFFER:
+            # "Not interested" is a no and says to what.
+            label = top.label
         return _accepted(pack, common, label, reasons, reading, context, **extra)
     intents, boosted = _with_rules(reading, prediction)
     answer = _answer(reading, context)
@@ -100,7 +107,7 @@ def understand(
     )
 
 
-def _fixed(reading: Reading, context: Context, pack: Pack) -> tuple[str, tuple[str, ...], dict[str, Any]] | None:
+def _fixed(reading: Reading, context: Context) -> tuple[str, tuple[str, ...], dict[str, Any]] | None:
     """What needs no model: (label, reasons, fields), or None."""
     if context.automatic or (reading.out_of_office and not context.pending and not context.live):
         why = "sent by a machine" if context.automatic else f"rule: {reading.out_of_office}"
@@ -152,6 +159,9 @@ def _accepted(
 def _with_rules(reading: Reading, prediction: Prediction) -> tuple[tuple[Intent, ...], str]:
     """The model's intents with a legal act first where its words stand, and the words."""
     intents = prediction.intents
+    if intents and intents[0].label in _PRIVACY and (reading.privacy_access or reading.privacy_erase):
+        # Which of the two rights is meant, the model tells better than single words.
+        return _first(intents[0].label, intents), reading.privacy_erase or reading.privacy_access
     for words, label in (
         (reading.privacy_erase, "privacy.erase"),
         (reading.privacy_access, "privacy.access"),
