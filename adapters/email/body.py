@@ -1,20 +1,22 @@
 """The parts of a mail: which are its text, which are attachments (after RFC 8621, section 4.1.4)."""
 
 import re
+from email import message_from_bytes
 from email.message import Message
 
 import msgspec
 
+from adapters.email.bulk import Bulk
 from adapters.email.charsets import decode_bytes
 from adapters.email.headers import decode_base64, decode_words, parse_parameters, unfold
 from adapters.email.html_text import html_to_text
 from bus.message import clean_text
 
-__all__ = ["Body", "Leaf", "field_of", "read_body"]
+__all__ = ["Body", "Leaf", "field_of", "read_mail_tree"]
 
 MAX_PARTS = 200
-MAX_DECODED = 52_428_800
-"""50 MiB of decoded attachments: twice what a mail of 25 MiB can hold uncompressed."""
+MAX_PART_TEXT = 200_000
+"""Characters of one text part that are looked at: twice what a contact holds, for empty lines and markup go."""
 
 
 class Leaf(msgspec.Struct, kw_only=True):
@@ -25,18 +27,19 @@ class Leaf(msgspec.Struct, kw_only=True):
     name: str
     parameters: dict[str, str]
     part: Message
+    bulk: Bulk
     nested: bool = False
 
     def data(self) -> bytes:
         """The decoded bytes; an unknown transfer encoding is read as it stands."""
         if self.nested:
-            return _nested_bytes(self.part)
+            return self.bulk.restore(_nested_bytes(self.part))
         if not field_of(self.part, "content-transfer-encoding").lower().startswith("base64"):
             payload = self.part.get_payload(decode=True)
-            return payload if isinstance(payload, bytes) else b""
+            return self.bulk.restore(payload) if isinstance(payload, bytes) else b""
         # Our own base 64: the library gives up on a broken tail.
         text = self.part.get_payload(decode=False)
-        return decode_base64(text.encode("utf-8", "replace")) if isinstance(text, str) else b""
+        return decode_base64(self.bulk.restore(text.encode("utf-8", "replace"))) if isinstance(text, str) else b""
 
 
 class Body(msgspec.Struct, kw_only=True):
@@ -51,9 +54,15 @@ class Body(msgspec.Struct, kw_only=True):
     report: bool = False
 
 
-def read_body(root: Message) -> Body:
-    """Text and attachments of a parsed mail."""
-    walk = _Walk()
+def read_mail_tree(data: bytes) -> tuple[Message, Body]:
+    """The tree of a mail, and its text and attachments."""
+    bulk = Bulk(data)
+    root = message_from_bytes(bulk.thin)
+    return root, _read_body(root, bulk)
+
+
+def _read_body(root: Message, bulk: Bulk) -> Body:
+    walk = _Walk(bulk)
     walk.parts([root], "mixed", in_alternative=False, html=walk.html, text=walk.text, depth=0)
     chosen = walk.text
     reasons: list[str] = []
@@ -94,7 +103,8 @@ def read_body(root: Message) -> Body:
 class _Walk:
     """Sorts leaves into plain bodies, HTML bodies and attachments."""
 
-    def __init__(self) -> None:
+    def __init__(self, bulk: Bulk) -> None:
+        self.bulk = bulk
         self.text: list[Leaf] = []
         self.html: list[Leaf] = []
         self.attachments: list[Leaf] = []
@@ -139,7 +149,7 @@ class _Walk:
                     depth=depth + 1,
                 )
                 continue
-            leaf = _leaf(part, media_type, parameters, nested=isinstance(children, list))
+            leaf = _leaf(part, media_type, parameters, self.bulk, nested=isinstance(children, list))
             self.encrypted = self.encrypted or _is_encrypted(leaf)
             inline_media = media_type.startswith(("image/", "audio/", "video/"))
             is_body = (
@@ -181,7 +191,7 @@ def _plausible(media_type: str, container: str) -> str:
     return "text/html" if media_type == "html" else "application/octet-stream"
 
 
-def _leaf(part: Message, media_type: str, parameters: dict[str, str], *, nested: bool) -> Leaf:
+def _leaf(part: Message, media_type: str, parameters: dict[str, str], bulk: Bulk, *, nested: bool) -> Leaf:
     disposition, details = parse_parameters(field_of(part, "content-disposition"))
     name = details.get("filename") or parameters.get("name") or ""
     if nested:
@@ -191,7 +201,13 @@ def _leaf(part: Message, media_type: str, parameters: dict[str, str], *, nested:
             subject = decode_words(field_of(first, "subject"))
             name = f"{subject[:150] or 'mail'}.eml"
     return Leaf(
-        media_type=media_type, disposition=disposition, name=name, parameters=parameters, part=part, nested=nested
+        media_type=media_type,
+        disposition=disposition,
+        name=name,
+        parameters=parameters,
+        part=part,
+        bulk=bulk,
+        nested=nested,
     )
 
 
@@ -234,13 +250,23 @@ def _lines_of(leaf: Leaf) -> tuple[list[str], tuple[str, ...], bool]:
         source, sure = decode_bytes(data, label)
         shown = html_to_text(clean_text(source))
         return list(shown.lines), shown.marks, sure
-    text, sure = decode_bytes(data, label)
-    text = clean_text(text)
+    text, sure = decode_bytes(_beginning(data), label)
+    text = clean_text(text[: MAX_PART_TEXT + 1])
     if leaf.parameters.get("format", "").lower() == "flowed":
         text = _unflow(text, delete_space=leaf.parameters.get("delsp", "").lower() == "yes")
     # The blank after the two dashes is what makes them a signature's beginning.
     lines = [line if line == "-- " else line.rstrip() for line in text.split("\n")]
     return lines, ("",) * len(lines), sure
+
+
+def _beginning(data: bytes) -> bytes:
+    """So many bytes that the limit of characters is met, cut at a line so that no character is cut."""
+    # Four bytes are the longest character of the usual charsets.
+    limit = 4 * MAX_PART_TEXT
+    if len(data) <= limit:
+        return data
+    line = data.rfind(b"\n", 0, limit)
+    return data[: line + 1] if line > 0 else data[:limit]
 
 
 _META_CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)

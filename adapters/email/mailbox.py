@@ -9,14 +9,13 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from adapters.email.body import field_of, read_body
+from adapters.email.body import field_of, read_mail_tree
 from adapters.email.headers import decode_words, message_ids, parse_addresses
 from adapters.email.session import quiet_library_log
 from bus.message import clean_text
@@ -167,8 +166,7 @@ class Mailbox:
 
 def read_mail(number: int, mail_from: str, rcpt_to: Sequence[str], data: bytes, at: datetime) -> ReceivedMail:
     """A mail as its reader sees it."""
-    root = message_from_bytes(data)
-    body = read_body(root)
+    root, body = read_mail_tree(data)
     sender = next(iter(parse_addresses(field_of(root, "from"))[0]), None)
     reply_to = next(iter(parse_addresses(field_of(root, "reply-to"))[0]), None)
     html = ""

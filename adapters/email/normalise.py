@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.email.body import Body, Leaf, read_body
+from adapters.email.body import Body, Leaf, read_mail_tree
 from adapters.email.config import EmailConfig
 from adapters.email.headers import Address, decode_words, message_ids, parse_addresses, parse_date, unfold
 from adapters.email.prescan import MAX_HEADER_BLOCK, header_block, why_not_parsed
@@ -62,8 +62,7 @@ def normalise_mail(raw: Raw, config: EmailConfig) -> Normalised:
     trouble = why_not_parsed(raw.data)
     if not trouble:
         try:
-            root = message_from_bytes(raw.data)
-            return _contact(raw, config, root, read_body(root))
+            return _contact(raw, config, *read_mail_tree(raw.data))
         except (RecursionError, MemoryError):
             trouble = "the mail is built in a way that cannot be read"
         except Exception:  # the standard library's tree raises many kinds; a mail is never lost for it

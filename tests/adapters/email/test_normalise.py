@@ -660,6 +660,27 @@ def test_two_thousand_broken_mails(raw_mail: RawMail) -> None:
             assert plugin.normalise(raw_mail(bytes(data)), CONFIG).contact == normalised.contact
 
 
+def test_a_large_attachment_is_read_quickly_and_exactly(raw_mail: RawMail) -> None:
+    picture = random.Random(1).randbytes(12_000_000)
+    inner = b"Subject: innen\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(picture[:30_000])
+    data = (
+        b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nSiehe Bild.\r\n--b\r\n"
+        b"Content-Type: image/jpeg; name=a.jpg\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(picture).replace(b"\n", b"\r\n")
+        + b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + inner
+        + b"\r\n--b\r\nContent-Type: text/plain; name=roh.txt\r\nContent-Disposition: attachment\r\n\r\n"
+        + base64.encodebytes(picture[:30_000]) + b"\r\n--b--\r\n"
+    )  # fmt: skip
+    began = time.process_time()
+    normalised = plugin.normalise(raw_mail(data), CONFIG)
+    assert time.process_time() - began < 2.5
+    assert normalised.contact.text == "Siehe Bild."
+    blobs = [normalised.blobs[one.digest] for one in normalised.contact.attachments]
+    assert blobs[0] == picture
+    assert base64.encodebytes(picture[:30_000]).strip() in blobs[1].replace(b"\r\n", b"\n")
+    assert blobs[2].strip() == base64.encodebytes(picture[:30_000]).strip()
+
+
 def test_html_text_of_ordinary_shapes() -> None:
     assert html_to_text("a<br>b<br><br>c").text == "a\nb\n\nc"
     assert html_to_text("<p>a</p><p>b</p>").text == "a\n\nb"
