@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import smtplib
 import socket
@@ -20,6 +21,8 @@ import pytest_asyncio
 
 from adapters.email.mailbox import Mailbox
 from adapters.phone.simulator import simulate_call
+from workers.packs import load
+from workers.triage.brain import Brain
 
 START_S = 90.0
 """The first start trains the model, on a machine that runs other tests too."""
@@ -193,9 +196,18 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     await opened.close()
 
 
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a trained model: training once is enough for all stories."""
+    folder = tmp_path_factory.mktemp("learned")
+    Brain.open(load("shop"), folder)
+    return folder
+
+
 @pytest_asyncio.fixture
-async def product(tmp_path: Path, mailbox: Mailbox) -> AsyncIterator[Product]:
+async def product(tmp_path: Path, mailbox: Mailbox, learned: Path) -> AsyncIterator[Product]:
     """A running product with the demo's customers, and nobody who has got in touch yet."""
+    shutil.copytree(learned, tmp_path / "data")
     running = Product(tmp_path / "data", mailbox)
     await running.start()
     yield running

@@ -70,7 +70,7 @@ async def test_killed_again_and_again_nothing_acknowledged_is_lost_or_answered_t
             while not stop.is_set():
                 number += 1
                 text = f"What are your opening hours on Saturday? ({number})"
-                await chat.tell(text, timeout_s=60)
+                await chat.tell(text, timeout_s=500)
                 acknowledged.append(text)
                 await asyncio.sleep(judge.choose.uniform(0.3, 1.0))
 

@@ -36,7 +36,8 @@ async def test_a_double_charge_is_confirmed_refunded_once_and_closed(product: An
             f"Grete Ohlsen <{GRETE}>",
             "Komische Abrechnung",
             "Moin,\n\nbeim Durchsehen meiner Kreditkartenübersicht ist mir aufgefallen, dass ihr den Einkauf "
-            "SO-10234 zwei Mal eingezogen habt. Das kann ja nicht stimmen, einmal reicht mir völlig.\n\nViele Grüße\nGrete Ohlsen",
+            "SO-10234 zwei Mal eingezogen habt. Das kann ja nicht stimmen, einmal reicht mir völlig.\n\n"
+            "Viele Grüße\nGrete Ohlsen",
         )
     )
     (first,) = await product.mails_to(GRETE)
