@@ -160,7 +160,7 @@ def changes(
         department=after.department, language=after.language, channel=after.channel, person=after.person,
         events=tuple(events),
     )  # fmt: skip
-    record_id = derive_id("e", after.tenant, after.id, str(after.version))
+    record_id = f"{after.id}.{after.version}"
     record = Record(
         topic=CASE_LOG,
         key=after.id,

@@ -110,6 +110,8 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
         return (model.Opened(at=now, **fields),)
     if state is None:
         raise Refused(("case",))
+    if isinstance(command, Happened):
+        return (command.event,)
     match command:
         case Receive():
             return _receive(state, command.received, now)
@@ -121,8 +123,6 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
             return _hand_over(state, command, now)
         case Close():
             return _close(state, command, now)
-        case Happened():
-            return (command.event,)
 
 
 def _receive(state: CaseState, received: model.Received, now: datetime) -> tuple[CaseEvent, ...]:

@@ -61,7 +61,9 @@ class CaseWorker:
     def _timer(self, draft: Draft, timer: CaseTimer) -> None:
         if timer.kind == "closing-notice":
             self._notice_ran_out(draft, timer.detail)
-        elif timer.kind in ("promise", "reminder"):
+        elif timer.kind == "reminder":
+            self._question_ran_out(draft, timer.detail)
+        elif timer.kind == "promise":
             _promise_is_due(draft, timer.detail)
 
     def _notice_ran_out(self, draft: Draft, asked_at: str) -> None:
@@ -77,6 +79,29 @@ class CaseWorker:
             # Something is still open (an answer that never arrived): then it is a person's, not a forgotten case.
             draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
             return
+        self._say_goodbye(draft, "closing.notice", asked_at)
+
+    def _question_ran_out(self, draft: Draft, asked_at: str) -> None:
+        """Nobody answered our question. The case closes and opens again with the first word; a letter gets a person."""
+        state = draft.state
+        pending = state.pending
+        if pending is None or pending.asked_at.isoformat() != asked_at or pending.kind == "anything-else":
+            return
+        if state.with_person or state.status == model.CLOSED:
+            return
+        if state.channel == "post":
+            draft.do(HandOver(reason="no answer to our letter", until=draft.now + _SOON))
+            return
+        draft.tell(model.OutcomeChosen(at=draft.now, outcome="unanswered"))
+        draft.tell(model.AnythingElseAsked(at=draft.now, channel=state.channel))
+        draft.tell(model.AnythingElseAnswered(at=draft.now, answer="notice"))
+        if not _close_if_complete(draft):
+            draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
+            return
+        self._say_goodbye(draft, "closing.unanswered", asked_at)
+
+    def _say_goodbye(self, draft: Draft, key: str, asked_at: str) -> None:
+        state = draft.state
         route = state.route()
         if route is None or route.channel in LIVE_CHANNELS or route.channel not in _SAYS_GOODBYE:
             return
@@ -86,7 +111,7 @@ class CaseWorker:
         text = "\n\n".join(
             (
                 self._pack.phrase(language, greeting, company=company, name=route.address.name),
-                self._pack.phrase(language, "closing.notice", company=company, number=state.number),
+                self._pack.phrase(language, key, company=company, number=state.number),
                 self._pack.phrase(language, "letter.footer", company=company, number=state.number),
             )
         )

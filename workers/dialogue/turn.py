@@ -24,6 +24,9 @@ __all__ = ["House", "Turn", "route_of"]
 LIVE_NOTICE = timedelta(minutes=10)
 """How long a live conversation stays open after "anything else?" without an answer."""
 
+LIVE_SILENCE = timedelta(minutes=30)
+"""How long a question on a live channel waits: somebody may have to look for a receipt, or for a code in the mail."""
+
 
 @dataclass(frozen=True)
 class House:
@@ -201,6 +204,8 @@ class Turn:
             model.QuestionAsked(at=self.now, question=model.Question(kind=kind, about=about, asked_at=self.now))
         )
         self.expect("question")
+        notice = timedelta(days=self.pack.policy.service.closing_notice_days)
+        self._timer("reminder", self.now + (LIVE_SILENCE if self.live else notice), self.now.isoformat())
 
     def settle(self, answer: str = "") -> None:
         """The pending question is answered."""

@@ -44,6 +44,9 @@ _put_thread = upsert(thread, ["tenant", "channel", "conversation"], ["updated"])
 NUMBER_ATTEMPTS = 8
 """12 digits give one number to two of a million cases now and then: then the next one is taken."""
 
+MAX_UNUSED = 5_000
+"""Look-ups kept that nobody has taken yet: more than any batch makes, so only what is stale is ever dropped."""
+
 
 class IntakeWorker:
     """Group `intake`."""
@@ -62,6 +65,8 @@ class IntakeWorker:
         found: dict[tuple[str, ...], Row | None] = {}
         for contact in contacts:
             found[_identity_place(contact)] = None
+            found[("contact", contact.tenant, contact.id)] = None
+            found[("number", contact.tenant, _number_of(contact.tenant, _new_case(contact), 0))] = None
             if contact.conversation:
                 found[_thread_place(contact)] = None
         addresses = sorted({address_of(contact.sender) for contact in contacts})
@@ -70,13 +75,21 @@ class IntakeWorker:
         conversations = sorted({contact.conversation for contact in contacts if contact.conversation})
         for row in await self._store.by_keys(_threads, thread.c.conversation, conversations):
             found[("thread", row["tenant"], row["channel"], row["conversation"])] = row
+        for row in await self._store.by_keys(_contacts, contact_case.c.contact, [contact.id for contact in contacts]):
+            found[("contact", row["tenant"], row["contact"])] = row
+        numbers = [place[2] for place in found if place[0] == "number"]
+        for row in await self._store.by_keys(_numbers, cases.c.number, numbers):
+            found[("number", row["tenant"], row["number"])] = row
+        # Whatever an earlier batch left unused (a contact that had come before) is too old to be believed.
+        if len(self._seen) > MAX_UNUSED:
+            self._seen.clear()
         self._seen.update(found)
 
     async def handle(self, record: StoredRecord) -> Outcome:
         """The contact with its person and its case."""
         contact = decode(record.value, Contact)
         tenant, now = contact.tenant, self._clock.now()
-        if await self._store.one(_contact, {"tenant": tenant, "contact": contact.id}) is not None:
+        if await self._look(("contact", tenant, contact.id), _contact, ("tenant", "contact")) is not None:
             return NOTHING
         who = await self._look(_identity_place(contact), _identity, ("tenant", "kind", "address"))
         known = await self._known(contact, who)
@@ -92,7 +105,7 @@ class IntakeWorker:
         outcome = Outcome()
         case_id = link.case
         if not case_id:
-            case_id = derive_id("k", tenant, contact.id)
+            case_id = _new_case(contact)
             draft = Draft(None, now)
             draft.do(
                 Open(
@@ -143,10 +156,18 @@ class IntakeWorker:
 
     async def _free_number(self, tenant: str, case_id: str) -> str:
         for attempt in range(NUMBER_ATTEMPTS):
-            number = derive_number(tenant, case_id, str(attempt))
-            if await self._store.one(_number, {"tenant": tenant, "number": number}) is None:
+            number = _number_of(tenant, case_id, attempt)
+            if await self._look(("number", tenant, number), _number, ("tenant", "number")) is None:
                 return number
-        return derive_number(tenant, case_id, str(NUMBER_ATTEMPTS))
+        return _number_of(tenant, case_id, NUMBER_ATTEMPTS)
+
+
+def _new_case(contact: Contact) -> str:
+    return derive_id("k", contact.tenant, contact.id)
+
+
+def _number_of(tenant: str, case_id: str, attempt: int) -> str:
+    return derive_number(tenant, case_id, str(attempt))
 
 
 def _identity_place(contact: Contact) -> tuple[str, ...]:

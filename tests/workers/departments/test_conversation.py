@@ -14,6 +14,7 @@ from workers.case import commands
 from workers.case.changes import load_case
 from workers.case.model import CLOSED, CLOSING, WAITING_PERSON
 from workers.case.rules import Refused
+from workers.case.work import WorkItem
 from workers.sales import Campaign, start_campaign
 
 ANNA = Party(kind="email", address="anna.becker@kunde.example", name="Anna Becker")
@@ -286,3 +287,51 @@ async def test_the_same_contact_twice_is_one_contact(shop: Any, understand: Any)
     assert second.replies == []
     assert await shop.work(first.item) == []
     assert len((await shop.case(first.case)).replies) == 1
+
+
+async def test_a_question_nobody_answers_closes_kindly_and_goes_on_with_the_first_word(
+    shop: Any, understand: Any
+) -> None:
+    asks = understand("order.status", department="support", entities={"order": "SO-10420"})
+    heard = await shop.hear(shop.contact("Wo ist SO-10420?", sender=ANNA, conversation="<q@x>"), asks)
+    assert await shop.pass_time(days=6) == []
+    (notice,) = await shop.pass_time(days=1, seconds=1)
+    assert "zur Seite" in notice.text
+    state = await shop.case(heard.case)
+    assert (state.status, state.outcome) == (CLOSED, "unanswered")
+    again = await shop.hear(shop.contact("Doch: wo ist SO-10420?", sender=ANNA, conversation="<q@x>"), asks)
+    assert again.case == heard.case
+    assert "/confirm/" in again.text
+
+
+async def test_an_answered_question_is_not_reminded_of(shop: Any, understand: Any) -> None:
+    labels = ("info.opening_hours", "info.delivery_and_payment")
+    asked = understand(labels[0], department="support", decision="ask", question=labels)
+    heard = await shop.hear(chat(shop, "Hm?"), asked)
+    await shop.hear(chat(shop, "2"), understand("", department="support", decision="ask"))
+    await shop.pass_time(minutes=31)
+    assert (await shop.case(heard.case)).outcome == "explained"
+
+
+async def test_a_promise_that_falls_due_goes_to_the_top_of_the_desk(shop: Any, understand: Any) -> None:
+    heard = await shop.hear(chat(shop, "Mensch"), understand("", department="desk", request_person=True))
+    await shop.pass_time(minutes=11)
+    kinds = [type(event).__name__ for event in await shop.timeline(heard.case)]
+    assert kinds.count("PromiseDue") == 1
+    state = await shop.case(heard.case)
+    answer = commands.reply(state, text="Da bin ich.", actor="mia", now=shop.clock.now())
+    assert (await shop.apply(answer)).applied
+    state = await shop.case(heard.case)
+    assert state.open_promises() == ()
+    assert state.due is None
+
+
+async def test_a_record_that_intake_could_not_work_on_is_a_case_at_the_desk(shop: Any, understand: Any) -> None:
+    contact = shop.contact("", channel="unknown", sender=Party(kind="unknown", address="x"))
+    item = WorkItem(
+        contact=contact, case="k-dead", person="", understanding=understand("", department="desk", decision="person")
+    )
+    assert await shop.work(item) == []
+    state = await shop.case("k-dead")
+    assert (state.status, state.link) == (WAITING_PERSON, "dead-letter")
+    assert state.due is not None
