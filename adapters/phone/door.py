@@ -177,7 +177,7 @@ class Door:
 
     async def _accepted(self, move: Move) -> Call:
         """The call after its turns were given to the bus; what the bus did not take stays owed."""
-        owed = [turn for turn in move.call.owed if not await self._gave(turn, move.call)]
+        owed = [turn for turn in move.call.owed if not await self._gave(turn, move.call, late=True)]
         refused = [turn for turn in move.turns if not await self._gave(turn, move.call)]
         if not refused:
             return replace(move.call, owed=tuple(owed))
@@ -187,8 +187,8 @@ class Door:
         kept = tuple(_kept(turn) for turn in refused if turn.request != "callback")
         return replace(move.otherwise, owed=(*move.otherwise.owed, *kept))
 
-    async def _gave(self, turn: Turn, call: Call) -> bool:
-        raw = raw_of_turn(turn, tenant=call.tenant, language=call.language)
+    async def _gave(self, turn: Turn, call: Call, *, late: bool = False) -> bool:
+        raw = raw_of_turn(turn, tenant=call.tenant, language=call.language, late=late)
         try:
             await self._services.accept(raw)
         except Exception as error:

@@ -16,6 +16,7 @@ from adapters.phone.turns import (
     MORE_TO_COME,
     call_form,
     dialable,
+    in_one_breath,
     line_of,
     person_turn,
     recording_turn,
@@ -257,7 +258,7 @@ class Machine:
         news = tuple(line_of(reply) for reply in told)
         if any(not reply.handover and reply.kind not in MORE_TO_COME for reply in told):
             news = (self._line(call, words.meanwhile), *news)
-        saying = (*before, *news, self._line(call, announcement))
+        saying = in_one_breath((*before, *news, self._line(call, announcement)))
         return self._next(self._told(call), event, cycle=cycle, saying=saying)
 
     def _key(self, call: Call, event: Event) -> Move:

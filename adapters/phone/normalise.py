@@ -34,6 +34,8 @@ def normalise(raw: Raw, config: PhoneConfig) -> Normalised:
     request = str(native.get("request", _REQUESTS.get(event, "")))
     if event == "said" and digits == "0" and not speech:
         request = "person"
+    # Only somebody on the line waits; a call-back, a message, or what the bus could not take in time does not hurry.
+    answer_awaited = event in ("said", "person") and not native.get("late")
     text = speech or str(native.get("choice", "")) or ("" if request else digits)
     contact = Contact(
         # Without a CallSid only the bytes tell one contact from another.
@@ -50,14 +52,14 @@ def normalise(raw: Raw, config: PhoneConfig) -> Normalised:
         quality=_quality(form, event=event, readable=readable and bool(sid), speech=speech),
         occurred_at=raw.received_at,
         received_at=raw.received_at,
-        deadline=raw.received_at + timedelta(seconds=config.give_up_s),
+        deadline=raw.received_at + timedelta(seconds=config.give_up_s) if answer_awaited else None,
         native=_native(form, native, digits=digits, request=request),
     )
     return Normalised(contact=contact)
 
 
-def raw_of_turn(turn: Turn, *, tenant: str, language: str) -> Raw:
-    """The turn as raw input for `accept`."""
+def raw_of_turn(turn: Turn, *, tenant: str, language: str, late: bool = False) -> Raw:
+    """The turn as raw input for `accept`. `late`: the bus refused it when it came, its caller was told so."""
     return Raw(
         tenant=tenant,
         account=turn.form.get("To", ""),
@@ -65,7 +67,8 @@ def raw_of_turn(turn: Turn, *, tenant: str, language: str) -> Raw:
         data=urlencode(turn.form).encode(),
         received_at=from_micros(turn.at),
         native={"event": turn.event, "step": str(turn.step), "language": language, **turn.native}
-        | ({"request": turn.request} if turn.request else {}),
+        | ({"request": turn.request} if turn.request else {})
+        | ({"late": "yes"} if late else {}),
     )
 
 

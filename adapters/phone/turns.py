@@ -1,6 +1,6 @@
 """What a caller did, cut down to what a contact needs, and what became of replies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adapters.phone.call import Call, Event, Line, Pending, Report, Turn
 from adapters.phone.spoken import spoken
@@ -9,6 +9,7 @@ __all__ = [
     "MORE_TO_COME",
     "call_form",
     "dialable",
+    "in_one_breath",
     "line_of",
     "person_turn",
     "recording_turn",
@@ -60,6 +61,18 @@ def call_form(call: Call) -> dict[str, str]:
 def line_of(reply: Pending) -> Line:
     """A reply as it is spoken."""
     return Line(text=spoken(reply.text, reply.language), language=reply.language)
+
+
+def in_one_breath(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Neighbouring lines of one language and pace as one line, so that they are spoken without a pause."""
+    joined: list[Line] = []
+    for line in lines:
+        last = joined[-1] if joined else None
+        if last is not None and (last.language, last.slow) == (line.language, line.slow):
+            joined[-1] = Line(text=f"{last.text} {line.text}", language=line.language, slow=line.slow)
+        else:
+            joined.append(line)
+    return tuple(joined)
 
 
 def report(reply: Pending, state: str, reason: str = "") -> Report:
