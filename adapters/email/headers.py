@@ -166,9 +166,11 @@ def parse_addresses(value: str) -> tuple[list[Address], int]:
         text = "".join(words).strip()
         address = _clean_address(angle or text) if angle or "@" in text else ""
         name = decode_words(text) if angle or not address else decode_words("".join(comment))
-        if not address and "@" in name and " " not in name:
-            # Encoded as a whole, against the standard: =?utf-8?q?a=40b?=
-            address, name = _clean_address(name), ""
+        if not address and "@" in name:
+            # Encoded as a whole, against the standard, as many scripts do: =?utf-8?q?J=C3=B6rg_=3Ca=40b=3E?=
+            head, _, tail = name[:1000].rpartition("<")
+            address = _clean_address(tail.rstrip("> "))
+            name = head.strip(' "') if address else name
         if address or name:
             count += 1
             if len(found) < MAX_ADDRESSES:

@@ -316,6 +316,7 @@ def test_encoded_words(field: str, expected: str) -> None:
         ("<a@b.example", [("", "a@b.example")]),
         ('"never closed <a@b.example>', [("never closed <a@b.example>", "")]),
         ("=?utf-8?q?a=40b=2Eexample?=", [("", "a@b.example")]),
+        ("=?utf-8?b?SsO2cmcgV2ViZXIgPGpAay5leGFtcGxlPg==?=", [("Jörg Weber", "j@k.example")]),
     ],
 )  # fmt: skip
 def test_addresses(field: str, expected: list[tuple[str, str]]) -> None:
