@@ -66,7 +66,7 @@ def triage_explain(text: str, lang: str | None, pack: str, as_json: bool) -> Non
         print_json(found)
         return
     for key, value in found.items():
-        click.echo(f"{key:<14}{_words(value)}")
+        click.echo(f"{key:<16}{_words(value)}")
 
 
 def _words(value: Any) -> str:
