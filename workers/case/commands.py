@@ -36,6 +36,10 @@ def reply(
         raise Refused(("channel",))
     draft = Draft(state, now)
     subject = route.subject if route.subject[:3].casefold() in ("re:", "aw:", "sv:") else f"Re: {route.subject}"
+    if not state.with_person:
+        # Whoever answers by hand goes on by hand: software does not talk into it.
+        draft.tell(model.HandedOver(at=now, actor=actor, reason="answered by hand"))
+        draft.tell(model.Assigned(at=now, actor=actor, to=actor))
     draft.reply(
         Reply(
             id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
@@ -46,10 +50,6 @@ def reply(
         ),
         actor=actor,
     )  # fmt: skip
-    if not state.with_person:
-        # Whoever answers by hand goes on by hand: software does not talk into it.
-        draft.tell(model.HandedOver(at=now, actor=actor, reason="answered by hand"))
-        draft.tell(model.Assigned(at=now, actor=actor, to=actor))
     if anything_else:
         draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
     return draft.outcome()

@@ -122,6 +122,8 @@ class Conversation:
             self._abusive(turn)
         elif self._says_goodbye(turn):
             self._goodbye(turn)
+        elif self._thanks_after_the_end(turn):
+            self._end_again(turn)
         elif state.with_person:
             if request == "person" and turn.live:
                 turn.hand_over("asked for a person")
@@ -188,6 +190,20 @@ class Conversation:
         turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
         turn.say("goodbye")
         turn.expect("goodbye", listen=False)
+        self._close(turn)
+
+    def _thanks_after_the_end(self, turn: Turn) -> bool:
+        reopened = any(isinstance(event, model.Reopened) for event in turn.draft.events)
+        return reopened and (turn.understanding.done or turn.understanding.intent == "talk.thanks_done")
+
+    def _end_again(self, turn: Turn) -> None:
+        """Thanks for a case that was closed: nice to read, and no reason to ask what else there is."""
+        turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome="thanked"))
+        turn.draft.tell(model.AnythingElseAsked(at=turn.now, channel=turn.channel))
+        turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
+        if turn.live:
+            turn.say("goodbye")
+            turn.expect("goodbye", listen=False)
         self._close(turn)
 
     def _close(self, turn: Turn) -> None:

@@ -335,3 +335,34 @@ async def test_a_record_that_intake_could_not_work_on_is_a_case_at_the_desk(shop
     state = await shop.case("k-dead")
     assert (state.status, state.link) == (WAITING_PERSON, "dead-letter")
     assert state.due is not None
+
+
+@pytest.mark.parametrize(("channel", "replies"), [("chat", 1), ("email", 0)])
+async def test_thanks_after_the_end_opens_nothing(shop: Any, understand: Any, channel: str, replies: int) -> None:
+    sender = ANNA if channel == "email" else Party(kind="chat", address="s1")
+
+    async def say(text: str, meaning: Any) -> Any:
+        return await shop.hear(shop.contact(text, channel=channel, sender=sender, conversation="s1"), meaning)
+
+    opening = understand("info.opening_hours", department="support")
+    thanks = understand("talk.thanks_done", department="support", answer="no", done=True)
+    heard = await say("Wann offen?", opening)
+    await say("Nein danke", thanks)
+    assert (await shop.case(heard.case)).status == CLOSED
+    again = await say("Danke nochmal!", thanks)
+    assert len(again.replies) == replies
+    assert again.case == heard.case
+    assert (await shop.case(heard.case)).status == CLOSED
+    assert (await say("Und samstags?", opening)).replies
+
+
+async def test_whoever_answers_by_hand_goes_on_by_hand(shop: Any, understand: Any) -> None:
+    heard = await shop.hear(chat(shop, "Wann offen?"), understand("info.opening_hours", department="support"))
+    state = await shop.case(heard.case)
+    outcome = commands.reply(state, text="Samstags bis 16 Uhr.", actor="mia", now=shop.clock.now())
+    assert (await shop.apply(outcome)).applied
+    state = await shop.case(heard.case)
+    assert (state.status, state.with_person, state.assignee) == ("waiting-customer", True, "mia")
+    more = await shop.hear(chat(shop, "Und sonntags?"), understand("info.opening_hours", department="support"))
+    assert more.replies == []
+    assert (await shop.case(heard.case)).status == WAITING_PERSON
