@@ -9,14 +9,16 @@ const LISTED = 8;
 export function story(journeys, selected, choose) {
   if (!journeys.length) return h("p", { class: "quiet" }, t("start.story.empty"));
   const chosen = journeys.find((one) => one.contact === selected) || journeys[0];
-  const cases = [...new Map(journeys.map((one) => [matterOf(one), one]).reverse()).values()].reverse();
+  const cases = journeys.filter((one, at) => journeys.findIndex((other) => matterOf(other) === matterOf(one)) === at);
   const together = journeys.filter((one) => matterOf(one) === matterOf(chosen)).reverse();
   return [
     h(
       "ul",
       { class: "recent", "aria-label": t("start.story.recent") },
-      cases.slice(0, LISTED).map((one) =>
-        h(
+      cases.slice(0, LISTED).map((one) => {
+        // Named after how it began: a click on a confirmation link has no name and no channel of its own.
+        const first = journeys.findLast((other) => matterOf(other) === matterOf(one));
+        return h(
           "li",
           {},
           h(
@@ -27,12 +29,12 @@ export function story(journeys, selected, choose) {
               dataset: { key: `recent-${matterOf(one)}` },
               onclick: () => choose(one.contact),
             },
-            channelIcon(one.channel, channelName(one.channel)),
-            one.name || t("desk.name.visitor"),
+            channelIcon(first.channel, channelName(first.channel)),
+            first.name || t("desk.name.visitor"),
             h("span", { class: "quiet figures" }, formatTime(one.at)),
           ),
-        ),
-      ),
+        );
+      }),
     ),
     together.map((journey) => [
       h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number)))),
@@ -86,6 +88,7 @@ function stepWords(journey, step) {
     state: tOr(`reply.state.${step.word}`, step.word),
   };
   if (step.stop === "received" && journey.signal) return tOr(`desk.request.${journey.signal}`, journey.signal);
+  if (step.stop === "understood" && !journey.intent) return t("start.step.goes", values);
   if (step.stop === "identified") return tOr(`start.step.identified.${step.word}`, t("start.step.identified"));
   return t(`start.step.${step.stop}`, values);
 }
