@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import bindparam, insert, select, update
 
 from bus.delivery.outcome import Outcome, Write
@@ -256,6 +257,21 @@ class TestLimits:
         await engine.append([Record(topic=TOPIC, key="one", value=b"", id=str(n)) for n in range(3500)])
         assert await engine.retain(clock.now() + timedelta(days=8)) == 3500
         assert await engine.retain(clock.now() + timedelta(days=8)) == 0
+
+    async def test_a_group_that_holds_back_retention_is_named(self, engine: EmbeddedEngine, clock: FakeClock) -> None:
+        await engine.append(_records(5))
+        for group in ("given-up", "diligent"):
+            subscription = await engine.subscribe(group, [TOPIC], member="m")
+            fetched = await subscription.fetch(100, 1.0)
+            if group == "diligent":
+                await subscription.commit([Delivery.of(group, record) for record in fetched])
+            await subscription.close()
+        with structlog.testing.capture_logs() as lines:
+            assert await engine.retain(clock.now() + timedelta(days=6)) == 0
+        assert lines == []
+        with structlog.testing.capture_logs() as lines:
+            assert await engine.retain(clock.now() + timedelta(days=8)) == 0
+        assert [(line["group"], line["topic"]) for line in lines] == [("given-up", TOPIC)]
 
     async def test_a_clock_that_jumped_back_makes_no_holes(self, engine: EmbeddedEngine, clock: FakeClock) -> None:
         clock.advance(86_400 * 20)
