@@ -1,6 +1,7 @@
 """A pack's reader, model and thresholds together: from texts to understandings, many at once."""
 
 import contextlib
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Brain:
         path = model_path(data_dir, pack.id, pack.digest) if data_dir is not None else None
         if path is not None and path.is_file():
             # A file cut short by a full disk, or of an older layout, is no reason to stop: train again.
-            with contextlib.suppress(OSError, ValueError, KeyError):
+            with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
                 return Brain(pack, reader, Model.load(path))
         model = train_model(pack, reader)
         if path is not None:

@@ -184,7 +184,7 @@ class Model:
 
     @staticmethod
     def load(path: Path) -> "Model":
-        """Read a saved model. Raises OSError, ValueError or KeyError when the file is not one."""
+        """Read a saved model. Raises OSError, ValueError, KeyError or BadZipFile when it is not one."""
         with np.load(path, allow_pickle=False) as arrays:
             figures = msgspec.json.decode(arrays["figures"].tobytes(), type=_Figures)
             words, pieces = _words(_unpacked(arrays["words"])), _pieces(_unpacked(arrays["pieces"]))
