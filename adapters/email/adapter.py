@@ -40,11 +40,11 @@ class EmailAdapter:
         return self._intake.address
 
     async def listening(self) -> tuple[str, int]:
-        """Wait until the door is open; where it is."""
+        """Wait until the door is open; where it is. Raises RuntimeError when it could not be opened."""
         await self._listening.wait()
         address = self._intake.address
         if address is None:
-            raise RuntimeError("the listener was closed")
+            raise RuntimeError("nothing listens for mail; the log says why")
         return address
 
     def routes(self) -> Sequence[web.RouteDef]:
@@ -53,8 +53,11 @@ class EmailAdapter:
 
     async def receive(self) -> None:
         """Open the door until cancelled; then let mails under way be finished."""
-        await self._intake.start()
-        self._listening.set()
+        try:
+            await self._intake.start()
+        finally:
+            # Also when the address is taken: whoever waits for the door must not wait for ever.
+            self._listening.set()
         try:
             await asyncio.Event().wait()
         finally:

@@ -405,9 +405,9 @@ async def test_dripping_data_ends_at_its_deadline(open_door: OpenDoor, desk: Any
 
 
 async def test_idle_sessions_and_whole_sessions_end(open_door: OpenDoor) -> None:
-    idle = await open_door(command_s=0.2)
+    idle = await open_door(command_s=1.0)
     assert await (await idle.hello()).closed()
-    short = await open_door(session_s=0.3)
+    short = await open_door(session_s=1.5)
     talk = await short.hello()
     answers = [await talk.say("NOOP")]
     while answers[-1].startswith("250"):
@@ -423,12 +423,12 @@ async def test_a_session_deadline_does_not_cut_a_mail_under_way(open_door: OpenD
         await released.wait()
 
     desk.behaviour = slow
-    door = await open_door(desk, session_s=0.2)
+    door = await open_door(desk, session_s=1.0)
     talk = await door.hello()
     await talk.envelope()
     await talk.say("DATA")
     talk.send(MAIL + b".\r\n")
-    await asyncio.sleep(0.4)
+    await _until(lambda: any(session._leaving for session in door.adapter._intake._sessions))
     released.set()
     assert (await talk.reply()).startswith("250 2.0.0")
     assert await talk.closed()

@@ -314,7 +314,7 @@ def test_encoded_words(field: str, expected: str) -> None:
         ("Bücher <info@bücher.example>", [("Bücher", "info@xn--bcher-kva.example")]),
         ("Max <max at example>", [("Max", "")]),
         ("<a@b.example", [("", "a@b.example")]),
-        ('"never closed <a@b.example>', [("never closed <a@b.example>", "")]),
+        ('"never closed <a@b.example>', [("never closed", "a@b.example")]),
         ("=?utf-8?q?a=40b=2Eexample?=", [("", "a@b.example")]),
         ("=?utf-8?b?SsO2cmcgV2ViZXIgPGpAay5leGFtcGxlPg==?=", [("Jörg Weber", "j@k.example")]),
     ],

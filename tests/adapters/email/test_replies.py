@@ -273,7 +273,7 @@ async def adapter_for(make_services: MakeServices, desk: Any) -> AsyncIterator[M
         if box is not None:
             host, port = box.address
             settings = {"relay_host": host, "relay_port": port, **settings}
-        adapter = create_email(EmailConfig(smtp_port=0, relay_timeout_s=5.0, **settings), make_services(desk))
+        adapter = create_email(EmailConfig(**{"smtp_port": 0, "relay_timeout_s": 5.0, **settings}), make_services(desk))
         made.append(adapter)
         return adapter
 
@@ -397,6 +397,18 @@ async def test_no_relay_no_sending(adapter_for: MakeAdapter) -> None:
     assert "relay_host" in health.fix
     receiving.cancel()
     await asyncio.gather(receiving, return_exceptions=True)
+
+
+async def test_a_taken_address_is_said_and_not_waited_for(adapter_for: MakeAdapter, mailbox: Mailbox) -> None:
+    adapter = adapter_for(mailbox, smtp_port=mailbox.address[1])
+    receiving = asyncio.ensure_future(adapter.receive())
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(adapter.listening(), 5)
+    with pytest.raises(OSError, match="address already in use"):
+        await receiving
+    health = await adapter.probe()
+    assert not health.ok
+    assert str(mailbox.address[1]) in health.detail
 
 
 async def test_health(adapter_for: MakeAdapter, mailbox: Mailbox) -> None:
