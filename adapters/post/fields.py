@@ -103,6 +103,9 @@ def subject_index(lines: list[Line], left_out: frozenset[int], day: Found | None
         is_date = day is not None and line.page == day.page and day.value in line.text
         if index in left_out or is_date or line.page != lines[opening].page:
             continue
+        if _place(line.text):
+            # The end of an address: there is no subject between it and the salutation.
+            return None
         close = lines[opening].top - line.bottom < 40
         return index if close and len(line.text) >= 5 and line.top > _WINDOW_MM[0] else None
     return None
@@ -215,15 +218,15 @@ def _name_after_closing(lines: list[Line]) -> str:
     return ""
 
 
-def letter_date(lines: list[Line], scanned: date) -> Found | None:
-    """The day the letter was written: the date nearest to the top right, never after the scan."""
+def letter_date(lines: list[Line], scanned: date | None) -> Found | None:
+    """The day the letter was written: the date nearest to the top right, never after the scan (where that is known)."""
     opening = salutation_index(lines)
     best: tuple[float, Found] | None = None
     for index, line in enumerate(lines):
         if line.page or line.top > _TOP_PART_MM or (opening is not None and index >= opening):
             continue
         for day in find_dates(line.text):
-            if not scanned - _OLDEST <= day <= scanned + _NEWEST:
+            if scanned is not None and not scanned - _OLDEST <= day <= scanned + _NEWEST:
                 continue
             score = line.right - line.top / 2
             if best is None or score > best[0]:

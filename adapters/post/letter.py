@@ -22,6 +22,11 @@ _WIDE, _SMALL = 40, 54
 """Characters of an address line that fit into the window in the usual and in the small size."""
 _LONGEST_WORD = 48
 """Longer words may be broken anywhere: a link of 300 characters must not run off the paper."""
+_SMALL_AFTER_COMMA = frozenset((
+    "vielen", "danke", "herzlichen", "wir", "ich", "es", "leider", "gern", "gerne", "die", "der", "das", "für", "zu",
+    "auf", "am", "in", "mit", "nach", "schön", "gut",
+))  # fmt: skip
+"""German goes on small after the comma of the salutation; nouns, names and the polite Sie stay as they are."""
 _REPLY_PREFIX = re.compile(r"^((re|aw|sv|antw|vs|fwd?)\s*:\s*)+", re.IGNORECASE)
 _ITEM = re.compile(r"^\s*[-•*–]\s+")
 _UNPRINTED = frozenset(("So", "Sk", "Cs", "Co", "Cn", "Cc", "Cf"))
@@ -110,6 +115,9 @@ def _body(reply: Reply, words: LetterWords, company: str) -> tuple[str, list[dic
     if not SALUTATION.match(blocks[0]):
         named = words.opening_named.format(_line(reply.to.name))
         opening = named if reply.to.name else words.opening
+        first, _, rest = blocks[0].partition(" ")
+        if reply.language == "de" and first.lower() in _SMALL_AFTER_COMMA:
+            blocks[0] = f"{first.lower()} {rest}"
     brings_closing = any(CLOSING.match(line) for block in blocks[-2:] for line in block.splitlines())
     signature = [_printable(reply.person)] if reply.person else []
     closing = [] if brings_closing else [words.closing, *signature, _printable(company)]

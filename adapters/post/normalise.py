@@ -57,7 +57,8 @@ def normalise(raw: Raw, config: PostConfig) -> Normalised:
 
     sender = fields.find_sender(lines, config.company)
     own = fields.own_lines(lines, config.company)
-    day = fields.letter_date(lines, raw.received_at.date())
+    # A file from the command line carries no day of its scan, only the beginning of time.
+    day = fields.letter_date(lines, raw.received_at.date() if raw.received_at.year > 1970 else None)
     number, by = case_number(letter, text)
     head = frozenset(sender.lines) | own
     subject = fields.subject_index(lines, head, day)

@@ -71,6 +71,17 @@ def test_no_sender_is_better_than_the_recipient() -> None:
     assert sender.address == ()
 
 
+def test_the_end_of_an_address_is_no_subject() -> None:
+    """Even when nobody told us our own address."""
+    assert fields.subject_index(page(*WINDOW, *BODY), frozenset(), None) is None
+    with_subject = page(*WINDOW, (25, 100, "Kündigung"), *BODY)
+    assert fields.subject_index(with_subject, frozenset(), None) == 3
+    labelled = page(*WINDOW, (25, 98, "Betreff: Kündigung"), (25, 103, "Kunde 4711"), *BODY)
+    index = fields.subject_index(labelled, frozenset(), None)
+    assert index == 3
+    assert fields.subject_text(labelled[index].text) == "Kündigung"
+
+
 def test_the_name_below_the_closing_is_a_name_without_an_address() -> None:
     sender = fields.find_sender(page(*WINDOW, *BODY, (25, 200, "Kind regards,"), (25, 210, "Tom Baker")), COMPANY)
     assert (sender.name, sender.address, sender.how) == ("Tom Baker", (), "closing")
@@ -88,6 +99,7 @@ def test_the_letter_date_is_the_one_at_the_top_right_and_never_after_the_scan() 
     assert found is not None
     assert found.value == "2026-11-20"
     assert fields.letter_date(page((150, 20, "20. Dezember 2026"), (150, 30, "3. Mai 1998")), DAY) is None
+    assert fields.letter_date(page((150, 20, "20. Dezember 2026")), None) is not None
 
 
 @pytest.mark.parametrize(
