@@ -70,8 +70,9 @@ export class LiveFeed extends EventTarget {
 
   #lose() {
     this.stop();
-    if (this.online) this.dispatchEvent(new Event("lost"));
+    const had = this.online;
     this.online = false;
+    if (had) this.dispatchEvent(new Event("lost"));
     // Full jitter: after a restart of the server a thousand desks do not come back in the same moment.
     this.#timer = setTimeout(() => this.#connect(), FIRST_WAIT_MS + Math.random() * this.#wait);
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);

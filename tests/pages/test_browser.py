@@ -205,6 +205,7 @@ async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser)
     await page.wait_for_selector(".offline-bar:not([hidden])", timeout=3000)
     assert "nothing can be sent" in await page.text_content(".offline-bar")
     assert await page.is_disabled("desk-composer .primary")
+    assert await page.text_content(".live.bad") == "disconnected"
     await picture(page, "desk-en-light-1440-offline")
     await page.keyboard.press("Control+Enter")
     await house.write_in(case, "Ich warte noch.")
