@@ -106,7 +106,7 @@ def _contact(raw: Raw, config: EmailConfig, root: Message, body: Body, trouble: 
     sender = _sender(fields, return_path or "", reasons)
     recipients = _recipients(fields, raw, config)
     subject = clean_text(decode_words(unfold(_first(fields, "subject"))))[:MAX_SUBJECT]
-    text = clean_text(body.text)
+    text = _CONTROL.sub("", clean_text(body.text))
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
         reasons.append("the text was cut, the whole mail is kept")
@@ -187,6 +187,9 @@ def _contact(raw: Raw, config: EmailConfig, root: Message, body: Body, trouble: 
     )
     return Normalised(contact=contact, blobs=blobs)
 
+
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Neither tab nor newline: what no reader sees and terminals act upon."""
 
 _GUARD_FIELDS = frozenset({
     "auto-submitted", "precedence", "list-id", "list-unsubscribe", "list-post", "content-type",

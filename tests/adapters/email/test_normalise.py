@@ -543,6 +543,10 @@ def test_almost_nothing_is_a_contact(raw_mail: RawMail, data: bytes) -> None:
     decode(encode(contact), Contact)
 
 
+def test_control_characters_do_not_travel(raw_mail: RawMail) -> None:
+    assert read(raw_mail(b"From: a@b.example\r\n\r\na\x1b[31mb\x08\x7fc\td\x0ce")).text == "a[31mbc\tde"
+
+
 def test_a_broken_boundary_shows_the_source(raw_mail: RawMail) -> None:
     contact = read(raw_mail('From: a@b.example\nContent-Type: multipart/mixed; boundary="gone"\n\nGuten Tag, hier.'))
     assert "Guten Tag, hier." in contact.text
