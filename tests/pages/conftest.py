@@ -200,7 +200,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The system's Chromium, started once; the address at which tests steer it."""
     profile = tmp_path_factory.mktemp("chromium")
     arguments = ["--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
-    arguments += ["--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-gpu", "--hide-scrollbars"]
+    arguments += ["--disable-dev-shm-usage", "--no-first-run"]
+    arguments += ["--disable-background-networking", "--disable-gpu", "--hide-scrollbars"]
     with subprocess.Popen([CHROMIUM, *arguments, "about:blank"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
