@@ -67,6 +67,7 @@ class Process:
         supervisor.run("retention", self._retain)
         for channel in self.channels:
             self.http.add_routes(channel.adapter.routes())
+        await asyncio.gather(*(channel.intake.warm() for channel in self.channels))
         await self.http.start()
         for channel in self.channels:
             supervisor.run(f"channel {channel.plugin.manifest.name}", channel.adapter.receive)

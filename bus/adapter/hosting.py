@@ -111,6 +111,11 @@ class Intake:
             log.warning("input could not be normalised", channel=self._plugin.manifest.name, exc_info=error)
             return unreadable(self._plugin.manifest.name, raw, "crash")
 
+    async def warm(self) -> None:
+        """Start what the first contact would otherwise wait for."""
+        if self._sandbox is not None:
+            await self._sandbox.warm()
+
     async def report_status(self, status: Status) -> None:
         """Append what a channel learnt about a reply later."""
         await self._log.append([status_record(status)], once=True)

@@ -81,6 +81,16 @@ class Sandbox:
         wire = msgspec.msgpack.decode(answer, type=WireAnswer)
         return Normalised(contact=decode(wire.contact, Contact), blobs=wire.blobs)
 
+    async def warm(self) -> None:
+        """Start the children before the first input needs them: imports take seconds on a busy machine."""
+        for _ in range(self._idle.qsize()):
+            child = await self._idle.get()
+            try:
+                if child is None:
+                    child = await _Child.start(self._plugin, self._config)
+            finally:
+                self._idle.put_nowait(child)
+
     async def close(self) -> None:
         """End the idle children."""
         while not self._idle.empty():
