@@ -80,7 +80,7 @@ class WorkerRunner:
         self._retry = retry or RetryPolicy()
         self._limits = limits or RunnerLimits()
         self._lanes = Lanes()
-        self._decided: list[tuple[StoredRecord, int, Outcome]] = []
+        self._decided: list[tuple[StoredRecord, Outcome]] = []
         self._attempts: dict[tuple[str, int, int], int] = {}
         self._work = asyncio.Event()
         self._commit = asyncio.Event()
@@ -180,7 +180,6 @@ class WorkerRunner:
         await self._handle(batch[0])
 
     async def _handle(self, record: StoredRecord) -> None:
-        generation = self._generations.get(TopicPartition(record.topic, record.partition), 0)
         place = (record.topic, record.partition, record.offset)
         while True:
             try:
@@ -212,7 +211,7 @@ class WorkerRunner:
                     exc_info=error,
                 )
                 await asyncio.sleep(verdict.after_s)
-        self._decided.append((record, generation, self._complete(record, outcome)))
+        self._decided.append((record, self._complete(record, outcome)))
         self._commit.set()
 
     def _dead_letter(self, record: StoredRecord, reason: str, attempts: int) -> Outcome:
@@ -242,21 +241,9 @@ class WorkerRunner:
             decided, self._decided = self._decided, []
             if not decided:
                 continue
-            effects = [
-                Effect(
-                    outcome=outcome,
-                    source=Delivery(
-                        group=self.group,
-                        topic=record.topic,
-                        partition=record.partition,
-                        offset=record.offset,
-                        generation=generation,
-                    ),
-                )
-                for record, generation, outcome in decided
-            ]
+            effects = [Effect(outcome=outcome, source=Delivery.of(self.group, record)) for record, outcome in decided]
             results = await self._apply(effects)
-            for (record, _generation, outcome), result in zip(decided, results, strict=True):
+            for (record, outcome), result in zip(decided, results, strict=True):
                 self._settle(record, outcome, result)
             self._metrics.in_flight.labels(self.group).set(self._lanes.size)
             self._room.set()
@@ -298,8 +285,7 @@ class WorkerRunner:
                 detail=result.detail,
             )
             letter = self._complete(record, self._dead_letter(record, verdict.reason, attempt))
-            generation = self._generations.get(TopicPartition(record.topic, record.partition), 0)
-            self._decided.append((record, generation, letter))
+            self._decided.append((record, letter))
             self._commit.set()
             return
         self._spawn(self._again(record, verdict.after_s))
