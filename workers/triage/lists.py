@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 __all__ = ["GAP_WORDS", "Phrases", "plain"]
 
@@ -10,6 +11,8 @@ GAP_WORDS = 4
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _NEVER = re.compile(r"(?!)")
+_KEY = 4
+"""Letters of a first word by which a list knows that none of its entries can stand in a text."""
 
 
 def plain(text: str) -> str:
@@ -23,20 +26,21 @@ class Phrases:
     def __init__(self, entries: Sequence[str]) -> None:
         parts = sorted((_pattern(entry) for entry in entries if entry.strip()), key=len, reverse=True)
         self._pattern = re.compile(rf"(?<![^ ])(?:{'|'.join(parts)})(?![^ ])") if parts else _NEVER
+        self._keys = _keys_of(entries)
         self._whole = frozenset(plain(entry) for entry in entries)
 
     def find(self, words: str) -> str:
         """The first entry found in plain words, as it stands there; or nothing."""
-        match = self._pattern.search(words)
+        match = self._pattern.search(words) if self._possible(words) else None
         return match.group() if match is not None else ""
 
     def all(self, words: str) -> tuple[str, ...]:
         """Every entry found."""
-        return tuple(self._pattern.findall(words))
+        return tuple(self._pattern.findall(words)) if self._possible(words) else ()
 
     def spans(self, words: str) -> list[tuple[int, int]]:
         """Where entries stand."""
-        return [match.span() for match in self._pattern.finditer(words)]
+        return [match.span() for match in self._pattern.finditer(words)] if self._possible(words) else []
 
     def is_whole(self, words: str) -> bool:
         """Whether the plain words are exactly one entry."""
@@ -49,7 +53,29 @@ class Phrases:
 
     def consumes(self, words: str) -> str:
         """What is left of plain words when every entry is taken out."""
-        return " ".join(self._pattern.sub(" ", words).split())
+        return " ".join(self._pattern.sub(" ", words).split()) if self._possible(words) else words
+
+    def _possible(self, words: str) -> bool:
+        # Forty lists are tried on every text and nearly all have nothing in it: a look at the first letters tells.
+        return self._keys is None or not self._keys.isdisjoint(_keys_in(words))
+
+
+@lru_cache(maxsize=16)
+def _keys_in(words: str) -> frozenset[str]:
+    return frozenset(word[:_KEY] for word in words.split())
+
+
+def _keys_of(entries: Sequence[str]) -> frozenset[str] | None:
+    """The first letters of every entry; None when one of them may begin with anything."""
+    keys: set[str] = set()
+    for entry in entries:
+        first = entry.lower().split()[0]
+        words = plain(first).split()
+        stem = words[0] if words else ""
+        if first.startswith(("*", "...")) or not stem or (first.endswith("*") and len(stem) < _KEY):
+            return None
+        keys.add(stem[:_KEY])
+    return frozenset(keys)
 
 
 def _pattern(entry: str) -> str:
