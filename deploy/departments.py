@@ -64,6 +64,12 @@ def _desk(core: Core) -> Worker:
     return DeskWorker(store=core.engine, clock=core.clock, pack=core.pack)
 
 
+def _files(core: Core) -> Worker:
+    from workers.desk.files import FileKeeper
+
+    return FileKeeper()
+
+
 GROUPS: dict[str, Callable[[Core], Worker]] = {
     "intake": _intake,
     "triage": _triage,
@@ -73,6 +79,7 @@ GROUPS: dict[str, Callable[[Core], Worker]] = {
     "sales": _sales,
     "support": _support,
     "desk": _desk,
+    "desk-files": _files,
 }
 """In the order of a contact's way."""
 

@@ -79,7 +79,7 @@ class PhoneAdapter:
         pending = Pending(
             reply=reply.id, case=reply.case, text=reply.text, listen=reply.listen, handover=reply.handover,
             language=reply.language if reply.language in LANGUAGES else self._config.language_of(reply.account),
-            kind=reply.kind, by_person=bool(reply.person) or not reply.automatic,
+            kind=reply.kind, by_person=not reply.automatic,
         )  # fmt: skip
         try:
             return await self._door.take(pending, reply.conversation)

@@ -57,8 +57,8 @@ def compose(reply: Reply, company: Company, today: date) -> Composed:
     return_line = " · ".join([_printable(name), *own_address])
     facts = [[words.case, group_number(number)]] if number else []
     facts.append([words.date, long_date(today, language)])
-    if reply.person:
-        facts.append([words.person, _printable(reply.person)])
+    if reply.signed_by:
+        facts.append([words.person, _printable(reply.signed_by)])
     subject = _REPLY_PREFIX.sub("", _line(reply.subject)).strip() or words.subject
     opening, paragraphs, closing = _body(reply, words, name)
     if opening:
@@ -75,7 +75,7 @@ def compose(reply: Reply, company: Company, today: date) -> Composed:
         "subject": subject[:200],
         "paragraphs": paragraphs,
         "closing": closing,
-        "signed": bool(reply.person),
+        "signed": bool(reply.signed_by),
         "reach_title": words.reach_title,
         "reach": _reach(company, words),
         "return_hint": words.return_hint.format(group_number(number)) if number else words.return_hint_plain,
@@ -119,7 +119,7 @@ def _body(reply: Reply, words: LetterWords, company: str) -> tuple[str, list[dic
         if reply.language == "de" and first.lower() in _SMALL_AFTER_COMMA:
             blocks[0] = f"{first.lower()} {rest}"
     brings_closing = any(CLOSING.match(line) for block in blocks[-2:] for line in block.splitlines())
-    signature = [_printable(reply.person)] if reply.person else []
+    signature = [_printable(reply.signed_by)] if reply.signed_by else []
     closing = [] if brings_closing else [words.closing, *signature, _printable(company)]
     return opening, [paragraph for block in blocks for paragraph in _paragraphs(block)], closing
 

@@ -57,9 +57,8 @@ def triage() -> None:
 @json_option
 def triage_explain(text: str, lang: str | None, pack: str, as_json: bool) -> None:
     """What a message means to the house, and because of which words."""
-    from workers.triage.cli_api import explain
-
     from workers.packs import load
+    from workers.triage.cli_api import explain
 
     found = explain(text, load(pack), language=lang)
     if as_json:
@@ -82,9 +81,8 @@ def _words(value: Any) -> str:
 @json_option
 def triage_train(pack: str, as_json: bool) -> None:
     """Train the pack's model from its examples and say how large and sure it is."""
-    from workers.triage.cli_api import train
-
     from workers.packs import load
+    from workers.triage.cli_api import train
 
     _print_figures(train(load(pack)), as_json)
 

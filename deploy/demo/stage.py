@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 import structlog
-from workers.records.demo import load_demo
 
 from adapters.email.mailbox import Mailbox
 from adapters.phone.config import TOKEN_FILE
@@ -15,6 +14,7 @@ from deploy.core import Core
 from deploy.demo.plays import PLAYS, Play, Played, Scene
 from deploy.settings import DemoSettings, ProductSettings
 from workers.case.listing import list_cases
+from workers.records.demo import load_demo
 
 __all__ = ["Stage"]
 

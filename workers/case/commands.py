@@ -17,6 +17,9 @@ from workers.case.work import CaseTimer
 
 __all__ = ["answer_anything_else", "assign", "close", "give_back", "keep", "note", "promise", "reply"]
 
+SHARED_DESK = "desk"
+"""Whoever signs in by the link of the start has no name of his own; his replies are signed by the company."""
+
 
 def reply(
     state: CaseState, *, text: str, actor: str, now: datetime, seen: int | None = None, channel: str = "",
@@ -44,7 +47,8 @@ def reply(
         Reply(
             id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
             tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
-            text=text, language=state.language, kind="answer", automatic=False, person=actor,
+            text=text, language=state.language, kind="answer", automatic=False,
+            signed_by="" if actor == SHARED_DESK else actor,
             conversation=route.conversation, in_reply_to=route.in_reply_to, references=route.references,
             subject=subject if route.subject else "", case_number=state.number, listen=True,
         ),

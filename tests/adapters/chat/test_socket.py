@@ -262,7 +262,7 @@ async def test_reply_kinds_and_people_are_told_apart(open_door: OpenDoor, http: 
         for reply in (
             say(session["session"], "Einen Augenblick", handover=True),
             say(session["session"], "Entschuldigung", kind="hold"),
-            say(session["session"], "Hier ist Mia", person="p-grete", automatic=False),
+            say(session["session"], "Hier ist Mia", automatic=False),
             say(session["session"], "Wie war es?", kind="survey"),
             say(session["session"], "Auf Wiedersehen", kind="goodbye"),
         ):
@@ -296,7 +296,7 @@ async def test_who_waits_for_a_person_hears_the_place_in_the_queue(
         door.clock.advance(1)
     assert await frame(sockets[0]) == {"t": "queue", "ahead": 0}
     assert await frame(sockets[1]) == {"t": "queue", "ahead": 1}
-    await door.adapter.send(door.reply(sessions[0]["session"], "Ich bin da", person="p-grete", automatic=False), 1)
+    await door.adapter.send(door.reply(sessions[0]["session"], "Ich bin da", automatic=False), 1)
     assert await frame(sockets[1]) == {"t": "queue", "ahead": 0}
     # Who was served once and asks again waits again, behind the others.
     door.clock.advance(1)

@@ -324,7 +324,6 @@ def test_a_person_at_the_desk_reaches_a_waiting_caller(phone: Any, tmp_path: Any
             number="desk",
             text="Hier ist Frau Weber. Haben Sie die Rechnung da?",
             listen=True,
-            person="weber",
             automatic=False,
         )
         assert isinstance(result, Accepted)
@@ -382,7 +381,7 @@ def test_nobody_is_spoken_to_after_hanging_up(phone: Any, tmp_path: Any) -> None
 def test_what_was_ready_but_never_heard_is_reported(phone: Any, tmp_path: Any) -> None:
     async def desk(team: Any) -> None:
         await asyncio.sleep(32)
-        await team.send(team.contacts[0], number="desk", text="Ich bin da.", listen=True, person="weber")
+        await team.send(team.contacts[0], number="desk", text="Ich bin da.", listen=True, automatic=False)
 
     _, team = play(
         phone,

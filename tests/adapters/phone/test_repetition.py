@@ -164,7 +164,7 @@ async def test_silent_calls_are_ended_and_old_ones_forgotten(
     await caller.post("voice")
     await caller.at("said", 1, Digits="0")
     await caller.at("wait", 2)
-    await workers.send(workers.contacts[0], text="Hier ist Frau Weber.", listen=True, person="weber")
+    await workers.send(workers.contacts[0], text="Hier ist Frau Weber.", listen=True, automatic=False)
     clock.advance(599)
     await adapter.sweep()
     assert workers.requests() == ["person"]

@@ -119,7 +119,7 @@ def test_text_is_never_markup(reply: Callable[..., Reply], config: PostConfig) -
     wanted = reply(
         text=f"{evil}\n\n- {evil}",
         subject=evil,
-        person=evil[:40],
+        signed_by=evil[:40],
         to=Party(kind="postal", address='#image("x") $1$\n*b* _c_\n10969 <Berlin>', name="#panic()"),
     )
     composed = compose(wanted, config.company, TODAY)
@@ -212,7 +212,7 @@ def test_german_goes_on_small_after_the_salutation(
 def test_a_letter_of_a_person_bears_the_name_and_no_machine_hint(
     reply: Callable[..., Reply], config: PostConfig
 ) -> None:
-    by_person = text_of(render(reply(person="Anna Berg", automatic=False), config))
+    by_person = text_of(render(reply(signed_by="Anna Berg", automatic=False), config))
     assert "Anna Berg" in by_person
     assert "automatischer Service" not in by_person
     assert "automatischer Service" in text_of(render(reply(), config))
