@@ -15,8 +15,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `kind`: answer, question, acknowledgement, hold, survey, notice, goodbye. `purpose`: service or marketing;
     marketing is sent only with consent, checked in the transaction that starts the sending. `automatic` says that a
     machine wrote it, `signed_by` the representative's name when a person did. `person` is the customer's person id, by
-    which consent is looked up. `conversation` and `in_reply_to` are the channel's own thread and message. `listen` tells
-    a live channel that an answer is awaited; `handover` that the customer now waits for a person.
+    which consent is looked up. `conversation` and `in_reply_to` are the channel's own thread and message. `listen`
+    tells a live channel that an answer is awaited; `handover` that the customer now waits for a person.
     """
 
     id: str
