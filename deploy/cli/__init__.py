@@ -14,6 +14,7 @@ __all__ = ["main"]
         "deploy.cli.look": ("contacts", "cases", "replies", "dead-letters"),
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),
+        "deploy.cli.decide": ("policy", "campaigns"),
         "deploy.cli.operate": ("doctor", "config", "bench"),
     },
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,6 +1,8 @@
 """A click group that imports a module of commands only when one of them is called."""
 
+import errno
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,11 +23,28 @@ SHORT_HELP = {
     "phone": "Be a caller on the phone.",
     "normalise": "Turn native input into contacts.",
     "triage": "What is understood, and how well.",
+    "policy": "What the rules say to a proposal.",
+    "campaigns": "Mails to customers who agreed to them.",
     "doctor": "Check this installation, with fixes.",
     "config": "Settings and where each came from.",
     "bench": "Measure this machine.",
 }
 """Shown by `--help` without importing the command."""
+
+
+_WHOLE = "CONTACTBUS_TRACEBACK"
+"""Set it to see an unforeseen error whole, for a report."""
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, without the error's own words: they may quote a customer."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    import traceback
+
+    (place,) = traceback.extract_tb(error.__traceback__)[-1:] or (None,)
+    where = f" at {place.name}:{place.lineno}" if place is not None else ""
+    return f"this was not foreseen: {type(error).__name__}{where}; set {_WHOLE}=1 to see all of it"
 
 
 class LazyGroup(click.Group):
@@ -43,6 +62,24 @@ class LazyGroup(click.Group):
         if module is None:
             return None
         return getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Whatever it did not foresee ends it with 1 and one line; operators need no traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # Only now, and light: `--help` must not wait for it.
+            from bus.errors import ConfigurationError
+
+            if isinstance(error, ConfigurationError):
+                click.echo(f"contactbus: {error}", err=True)
+                raise SystemExit(2) from None
+            if os.environ.get(_WHOLE) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise
+            click.echo(f"contactbus: {_told(error)}", err=True)
+            raise SystemExit(1) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

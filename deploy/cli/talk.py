@@ -23,15 +23,16 @@ def chat() -> None:
 @click.option(
     "--lang", type=click.Choice(("de", "nb", "en")), default="en", show_default=True, help="Language of the widget."
 )
+@click.option("--origin", default="", help="The public address of the product, where that is not --url.")
 @json_option
 @async_command
-async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, as_json: bool) -> None:
+async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, origin: str, as_json: bool) -> None:
     """Say each TEXT in one conversation, one after the other, and print the answers."""
     from adapters.chat.client import ChatClient, ChatRefused
 
     turns: list[dict[str, Any]] = []
     try:
-        async with ChatClient(url or "http://127.0.0.1:8080", lang=lang) as client:
+        async with ChatClient(url or "http://127.0.0.1:8080", lang=lang, origin=origin.rstrip("/")) as client:
             for text in texts:
                 answers = await client.say(text)
                 turns.append({"say": text, "answers": [str(answer.data.get("text", "")) for answer in answers]})
@@ -108,10 +109,13 @@ async def _call(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
+    from adapters.phone.config import TOKEN_FILE, load_tokens
     from adapters.phone.simulator import CallFailed, Keys, Say, Wait, simulate_call
+    from deploy.channels import load_plugin, plugin_config
 
-    _layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
-    secret = settings.data_dir / "twilio_auth_token"
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    config = plugin_config(layers, load_plugin("phone"))
+    secret = Path(config.auth_token_file) if config.auth_token_file else settings.data_dir / TOKEN_FILE
     if not secret.exists():
         fail(f"{secret} is missing: name the data folder of the running product with --data")
     makers: dict[str, Any] = {"say": Say, "keys": Keys, "wait": lambda text: Wait(float(text))}
@@ -122,14 +126,19 @@ async def _call(
             to,
             turns=[makers[kind](text) for kind, text in turns],
             clock=clock,
-            auth_token=secret.read_text().strip(),
+            auth_token=load_tokens(config, settings.data_dir)[0],
             tenant=settings.tenant,
+            public_url=config.public_url or settings.public_url,
         )
     except CallFailed as error:
         fail(str(error))
+    for problem in call.problems:
+        click.echo(f"contactbus: {problem}", err=True)
     heard = [{"at": round(line.at, 2), "say": line.say} for line in call.heard]
     if as_json:
         print_json(heard)
-        return
-    for line in heard:
-        click.echo(f"{line['at']:7.1f} s  {line['say']}")
+    else:
+        for line in heard:
+            click.echo(f"{line['at']:7.1f} s  {line['say']}")
+    if call.ended == "error":
+        fail("the call broke off")

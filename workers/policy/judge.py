@@ -12,7 +12,7 @@ from bus.message import decode, encode
 from workers.packs import Policy
 from workers.policy import model
 from workers.policy.calendar import end_of_day, next_working_day
-from workers.policy.model import Facts, ItemFacts, Proposal, Verdict
+from workers.policy.model import Facts, ItemFacts, Moment, Proposal, Verdict
 from workers.policy.rules import ROWS
 
 __all__ = ["judge", "judge_line"]
@@ -56,7 +56,7 @@ def judge(proposal: Proposal, facts: Facts, policy: Policy, now: datetime) -> Ve
 class _Line(msgspec.Struct, kw_only=True):
     facts: Facts
     proposal: Proposal
-    now: datetime
+    now: Moment
 
 
 def judge_line(line: bytes, policy: Policy) -> bytes:

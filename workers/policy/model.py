@@ -1,6 +1,7 @@
 """Proposals, facts and verdicts. All of it is data, so that a verdict can be replayed from what was known."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -14,6 +15,7 @@ __all__ = [
     "Facts",
     "Goodwill",
     "ItemFacts",
+    "Moment",
     "PaymentFacts",
     "Proposal",
     "Refund",
@@ -28,6 +30,10 @@ REQUIRE = "require"
 ASK = "ask"
 NEEDS_PERSON = "needs_person"
 FORBID = "forbid"
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says where it holds: one without an offset cannot be compared, so it is refused when read."""
 
 
 class _Proposal(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", omit_defaults=True):
@@ -120,8 +126,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: str = ""
     currency: str = ""
     total: int = 0
-    delivered: datetime | None = None
-    declared: datetime | None = None
+    delivered: Moment | None = None
+    declared: Moment | None = None
     payments: tuple[PaymentFacts, ...] = ()
     items: tuple[ItemFacts, ...] = ()
     confirmed: bool = False

@@ -4,6 +4,7 @@ The campaign picks by consent; whether it still stands is asked once more in the
 (`bus.delivery.ledger.begin_sending`). A "stop" that arrives in between wins.
 """
 
+import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from sqlalchemy import bindparam, func, select
 
 from bus.clock import Clock, to_micros
 from bus.delivery.ledger import send_ledger
+from bus.errors import ConfigurationError
 from bus.message import Party, Reply, derive_id, derive_number
 from bus.store.permission import consent, suppression
 from bus.store.port import Effect, Store
@@ -23,7 +25,7 @@ from workers.case.rules import Open
 from workers.packs import Pack
 from workers.records.schema import customer
 
-__all__ = ["Campaign", "CampaignResult", "start_campaign"]
+__all__ = ["Campaign", "CampaignResult", "campaign_from_toml", "start_campaign"]
 
 PURPOSE = "marketing"
 _MONTH = timedelta(days=30)
@@ -60,7 +62,7 @@ _sent_lately = (
 _ZONES = {"DE": "Europe/Berlin", "AT": "Europe/Vienna", "NO": "Europe/Oslo", "GB": "Europe/London"}
 
 
-class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+class Campaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`name` makes it once per customer. `subjects` and `texts` per language; who has none in theirs gets no mail."""
 
     name: str
@@ -74,6 +76,29 @@ class CampaignResult(msgspec.Struct, frozen=True, kw_only=True):
 
     planned: int
     left_out: dict[str, int]
+
+
+def campaign_from_toml(data: bytes, pack: Pack, *, account: str) -> Campaign:
+    """A campaign as people write it; `account` is the mailbox it comes from when the file names none.
+
+    Raises ConfigurationError naming what is wrong: no TOML, an unknown key, no name, a text without its subject, an
+    empty one, a language that the pack does not speak.
+    """
+    try:
+        campaign = msgspec.convert(tomllib.loads(data.decode()), Campaign)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"this is no campaign: {error}") from None
+    if not campaign.name.strip():
+        raise ConfigurationError("this is no campaign: name is empty")
+    if not campaign.texts:
+        raise ConfigurationError("this is no campaign: [texts] has none")
+    for language in sorted({*campaign.texts, *campaign.subjects}):
+        if language not in pack.languages:
+            raise ConfigurationError(f"the pack {pack.id} does not speak {language!r}: {', '.join(pack.languages)}")
+        for part, given in (("texts", campaign.texts), ("subjects", campaign.subjects)):
+            if not given.get(language, "").strip():
+                raise ConfigurationError(f"this is no campaign: {part}.{language} is missing or empty")
+    return msgspec.structs.replace(campaign, account=campaign.account or account)
 
 
 async def start_campaign(
