@@ -55,7 +55,7 @@ def has_wal_reset_bug(version: tuple[int, int, int]) -> bool:
 def warn_of_wal_reset_bug() -> None:
     """One line in the log when the linked SQLite is affected; operators should know why the lock matters."""
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
-        log.warning(
+        log.info(
             "sqlite has the WAL-reset bug; the write lock of the data folder keeps it away",
             sqlite=sqlite3.sqlite_version,
             advice="let no other tool write to or checkpoint the database while the product runs",
