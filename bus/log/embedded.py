@@ -186,8 +186,10 @@ class EmbeddedEngine:
         rows = self._reads.all(statement, params)
         return rows[0] if rows else None
 
-    async def by_keys(self, statement: Any, column: Any, keys: Sequence[str]) -> Sequence[Row]:
-        return self._reads.by_keys(statement, column, keys)
+    async def by_keys(
+        self, statement: Any, column: Any, keys: Sequence[str], params: Mapping[str, Any] | None = None
+    ) -> Sequence[Row]:
+        return self._reads.by_keys(statement, column, keys, params)
 
     async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:
         if not effects:

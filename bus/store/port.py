@@ -54,8 +54,14 @@ class Store(Protocol):
         """The first row of a select, or None."""
         ...
 
-    async def by_keys(self, statement: Any, column: Any, keys: Sequence[str]) -> Sequence[Row]:
-        """Every row of a select whose `column` is one of `keys`, in a bounded number of statements."""
+    async def by_keys(
+        self, statement: Any, column: Any, keys: Sequence[str], params: Mapping[str, Any] | None = None
+    ) -> Sequence[Row]:
+        """Every row of a select whose `column` is one of `keys`, in a bounded number of statements.
+
+        Give the columns that stand before `column` in its index as conditions with `params`: without the tenant a
+        look-up of ten rows reads the whole table.
+        """
         ...
 
     async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:

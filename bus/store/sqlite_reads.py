@@ -112,7 +112,9 @@ class Reads:
         except sqlite3.Error as error:
             raise translate(error) from error
 
-    def by_keys(self, statement: Any, column: Any, keys: Sequence[str]) -> list[Row]:
+    def by_keys(
+        self, statement: Any, column: Any, keys: Sequence[str], params: Mapping[str, Any] | None = None
+    ) -> list[Row]:
         """Rows whose `column` is one of `keys`: one statement, whatever their number."""
         if not keys:
             return []
@@ -124,7 +126,7 @@ class Reads:
             listed = select(func.json_each(bindparam(_KEYS)).table_valued("value").c.value)
             # The statement and the column are kept beside it, so that their identities stay theirs.
             known = self._keyed[place] = (statement.where(column.in_(listed)), statement, column)
-        return self.all(known[0], {_KEYS: msgspec.json.encode(list(keys)).decode()})
+        return self.all(known[0], {**(params or {}), _KEYS: msgspec.json.encode(list(keys)).decode()})
 
 
 def _column_defaults(compiled: SQLCompiler) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import bindparam, insert, select, update
 
 from bus.clock import to_micros
@@ -34,7 +35,7 @@ _update_case = (
 )  # fmt: skip
 _insert_event = insert(case_event)
 _snapshot = select(cases.c.snapshot).where(cases.c.tenant == bindparam("tenant"), cases.c.id == bindparam("id"))
-_snapshots = select(cases.c.tenant, cases.c.snapshot)
+_snapshots = select(cases.c.snapshot).where(cases.c.tenant == bindparam("tenant"))
 
 
 class CaseChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,11 +59,17 @@ async def load_case(store: Store, tenant: str, case_id: str) -> CaseState | None
     return None if row is None else decode(row["snapshot"].encode(), CaseState)
 
 
-async def load_cases(store: Store, case_ids: Iterable[str]) -> dict[tuple[str, str], CaseState]:
-    """The newest states of many cases at once, by tenant and id."""
-    rows = await store.by_keys(_snapshots, cases.c.id, sorted(set(case_ids)))
-    found = (decode(row["snapshot"].encode(), CaseState) for row in rows)
-    return {(state.tenant, state.id): state for state in found}
+async def load_cases(store: Store, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], CaseState]:
+    """The newest states of many cases at once, from and by tenant and id."""
+    wanted: dict[str, set[str]] = {}
+    for tenant, case_id in places:
+        wanted.setdefault(tenant, set()).add(case_id)
+    found: dict[tuple[str, str], CaseState] = {}
+    for tenant, ids in wanted.items():
+        for row in await store.by_keys(_snapshots, cases.c.id, sorted(ids), {"tenant": tenant}):
+            state = decode(row["snapshot"].encode(), CaseState)
+            found[tenant, state.id] = state
+    return found
 
 
 def reply_id(state: CaseState, decision: str, channel: str, address: str) -> str:
@@ -106,7 +113,12 @@ class Draft:
         self.do(rules.Happened(event=event))
 
     def reply(self, reply: Reply, *, actor: str = model.MACHINE, elsewhere: str = "") -> None:
-        """Plan a reply. `elsewhere` says why it goes to somebody else than the writer."""
+        """Plan a reply. `elsewhere` says why it goes to somebody else than the writer.
+
+        Without a person of its own it is for the case's: the ledger looks consent up by the person.
+        """
+        if not reply.person:
+            reply = replace(reply, person=self.state.person)
         planned = ReplyPlanned(
             at=self.now,
             actor=actor,

@@ -36,7 +36,8 @@ class CaseWorker:
 
     async def prepare(self, batch: Sequence[StoredRecord]) -> None:
         """Read the cases of a batch at once."""
-        self._cache.update(await load_cases(self._store, [record.key for record in batch]))
+        places = [(record.headers.get("tenant", ""), record.key) for record in batch]
+        self._cache.update(await load_cases(self._store, places))
 
     async def handle(self, record: StoredRecord) -> Outcome:
         """One status of a reply, or one timer."""

@@ -107,13 +107,13 @@ _EVENTS = (
     .where(case_event.c.tenant == bindparam("tenant"), case_event.c.case_id == bindparam("case_id"))
     .order_by(case_event.c.seq)
 )
-_PROMISED = select(case_event.c.tenant, case_event.c.case_id, case_event.c.data).where(
-    case_event.c.kind == "promise-made"
+_PROMISED = select(case_event.c.case_id, case_event.c.data).where(
+    case_event.c.tenant == bindparam("tenant"), case_event.c.kind == "promise-made"
 )
-_RECEIVED = select(case_event.c.tenant, case_event.c.case_id, case_event.c.seq, case_event.c.data).where(
-    case_event.c.kind == "received"
+_RECEIVED = select(case_event.c.case_id, case_event.c.seq, case_event.c.data).where(
+    case_event.c.tenant == bindparam("tenant"), case_event.c.kind == "received"
 )
-_PERSONS = select(person.c.tenant, person.c.id, person.c.name)
+_PERSONS = select(person.c.id, person.c.name).where(person.c.tenant == bindparam("tenant"))
 _CHANGED = (
     select(cases.c.id, cases.c.updated)
     .where(cases.c.tenant == bindparam("tenant"), cases.c.updated >= bindparam("since"))
@@ -191,22 +191,22 @@ class Reading:
             return []
         ids = [row["id"] for row in found]
         people = sorted({row["person"] for row in found if row["person"]})
-        named = await self._store.by_keys(_PERSONS, person.c.id, people) if people else ()
-        names = {row["id"]: row["name"] for row in named if row["tenant"] == tenant}
+        own = {"tenant": tenant}
+        named = await self._store.by_keys(_PERSONS, person.c.id, people, own)
+        names = {row["id"]: row["name"] for row in named}
         started: dict[tuple[str, int], datetime] = {}
-        for event in await self._store.by_keys(_PROMISED, case_event.c.case_id, ids):
-            if event["tenant"] == tenant:
-                made = msgspec.json.decode(event["data"])
-                until = to_micros(datetime.fromisoformat(made["promise"]["until"]))
-                started[event["case_id"], until] = datetime.fromisoformat(made["at"])
+        for event in await self._store.by_keys(_PROMISED, case_event.c.case_id, ids, own):
+            made = msgspec.json.decode(event["data"])
+            until = to_micros(datetime.fromisoformat(made["promise"]["until"]))
+            started[event["case_id"], until] = datetime.fromisoformat(made["at"])
         gone = await self._gone(tenant, [row["id"] for row in found if row["channel"] in LIVE_CHANNELS])
         return [_queue_row(row, names.get(row["person"], ""), started, row["id"] not in gone) for row in found]
 
     async def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Of cases on live channels those whose customer no longer waits: hung up, or asked to be called back."""
         last: dict[str, tuple[int, str]] = {}
-        for event in await self._store.by_keys(_RECEIVED, case_event.c.case_id, ids) if ids else ():
-            if event["tenant"] == tenant and event["seq"] > last.get(event["case_id"], (0, ""))[0]:
+        for event in await self._store.by_keys(_RECEIVED, case_event.c.case_id, ids, {"tenant": tenant}):
+            if event["seq"] > last.get(event["case_id"], (0, ""))[0]:
                 last[event["case_id"]] = event["seq"], msgspec.json.decode(event["data"]).get("request", "")
         return {case for case, (_, request) in last.items() if request in ("ended", "callback", "voicemail")}
 

@@ -14,6 +14,7 @@ from workers.case.changes import Draft, load_case, load_cases
 from workers.case.model import CaseState
 from workers.case.rules import Open
 from workers.case.work import WorkItem
+from workers.dialogue.acknowledge import keep_from_looping
 from workers.dialogue.conversation import Conversation, record_contact
 from workers.dialogue.steps import Procedure
 from workers.dialogue.turn import House, Turn
@@ -54,7 +55,8 @@ class DepartmentWorker:
 
     async def prepare(self, batch: Sequence[StoredRecord]) -> None:
         """Read the cases of a batch at once."""
-        self._cache.update(await load_cases(self._store, [record.key for record in batch]))
+        places = [(record.headers.get("tenant", ""), record.key) for record in batch]
+        self._cache.update(await load_cases(self._store, places))
 
     async def handle(self, record: StoredRecord) -> Outcome:
         """Everything that shall happen because of one contact."""
@@ -76,6 +78,7 @@ class DepartmentWorker:
         if not record_contact(turn):
             return NOTHING
         await self._conversation.take(turn)
+        await keep_from_looping(turn)
         return turn.finish()
 
     def _owner(self, item: WorkItem, state: CaseState) -> str:

@@ -22,22 +22,21 @@ from workers.intake.find import Known, choose_case, number_in
 
 __all__ = ["IntakeWorker"]
 
-_identities = select(identity)
-_threads = select(thread)
-_numbers = select(cases.c.tenant, cases.c.number, cases.c.snapshot)
-_contacts = select(contact_case)
-_identity = _identities.where(
-    identity.c.tenant == bindparam("tenant"),
-    identity.c.kind == bindparam("kind"),
-    identity.c.address == bindparam("address"),
-)
-_thread = _threads.where(
-    thread.c.tenant == bindparam("tenant"),
-    thread.c.channel == bindparam("channel"),
-    thread.c.conversation == bindparam("conversation"),
-)
-_number = _numbers.where(cases.c.tenant == bindparam("tenant"), cases.c.number == bindparam("number"))
-_contact = _contacts.where(contact_case.c.tenant == bindparam("tenant"), contact_case.c.contact == bindparam("contact"))
+_identities = select(identity).where(identity.c.tenant == bindparam("tenant"), identity.c.kind == bindparam("kind"))
+_threads = select(thread).where(thread.c.tenant == bindparam("tenant"), thread.c.channel == bindparam("channel"))
+_numbers = select(cases.c.number, cases.c.snapshot).where(cases.c.tenant == bindparam("tenant"))
+_contacts = select(contact_case).where(contact_case.c.tenant == bindparam("tenant"))
+_identity = _identities.where(identity.c.address == bindparam("address"))
+_thread = _threads.where(thread.c.conversation == bindparam("conversation"))
+_number = _numbers.where(cases.c.number == bindparam("number"))
+_contact = _contacts.where(contact_case.c.contact == bindparam("contact"))
+_BATCH = {
+    "identity": (_identities, identity.c.address, ("tenant", "kind")),
+    "thread": (_threads, thread.c.conversation, ("tenant", "channel")),
+    "contact": (_contacts, contact_case.c.contact, ("tenant",)),
+    "number": (_numbers, cases.c.number, ("tenant",)),
+}
+"""How the places of a batch are looked up: the select, its last column, and the columns before that."""
 _add_contact = insert_ignore(contact_case, ["tenant", "contact"])
 _put_thread = upsert(thread, ["tenant", "channel", "conversation"], ["updated"])
 
@@ -69,17 +68,14 @@ class IntakeWorker:
             found[("number", contact.tenant, _number_of(contact.tenant, _new_case(contact), 0))] = None
             if contact.conversation:
                 found[_thread_place(contact)] = None
-        addresses = sorted({address_of(contact.sender) for contact in contacts})
-        for row in await self._store.by_keys(_identities, identity.c.address, addresses):
-            found[("identity", row["tenant"], row["kind"], row["address"])] = row
-        conversations = sorted({contact.conversation for contact in contacts if contact.conversation})
-        for row in await self._store.by_keys(_threads, thread.c.conversation, conversations):
-            found[("thread", row["tenant"], row["channel"], row["conversation"])] = row
-        for row in await self._store.by_keys(_contacts, contact_case.c.contact, [contact.id for contact in contacts]):
-            found[("contact", row["tenant"], row["contact"])] = row
-        numbers = [place[2] for place in found if place[0] == "number"]
-        for row in await self._store.by_keys(_numbers, cases.c.number, numbers):
-            found[("number", row["tenant"], row["number"])] = row
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for *group, key in found:
+            groups.setdefault(tuple(group), []).append(key)
+        for group, keys in groups.items():
+            statement, column, names = _BATCH[group[0]]
+            params = dict(zip(names, group[1:], strict=True))
+            for row in await self._store.by_keys(statement, column, keys, params):
+                found[(*group, row[column.name])] = row
         # Whatever an earlier batch left unused (a contact that had come before) is too old to be believed.
         if len(self._seen) > MAX_UNUSED:
             self._seen.clear()

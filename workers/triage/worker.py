@@ -101,7 +101,7 @@ class TriageWorker:
 
     async def _understand(self, items: Sequence[Identified]) -> list[Understanding]:
         brain = await self.ready()
-        cases = await load_cases(self._store, [item.case for item in items])
+        cases = await load_cases(self._store, [(item.contact.tenant, item.case) for item in items])
         messages = [self._message(item, cases.get((item.contact.tenant, item.case))) for item in items]
         # In the thread: a batch of letters computes for tens of milliseconds, and callers wait on this loop.
         return await asyncio.get_running_loop().run_in_executor(self._thread, brain.understand, messages)
