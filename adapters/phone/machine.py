@@ -17,6 +17,7 @@ from adapters.phone.turns import (
     call_form,
     dialable,
     in_one_breath,
+    is_said_by_waiting,
     line_of,
     person_turn,
     recording_turn,
@@ -33,6 +34,7 @@ ENDED_STATUSES = ("completed", "busy", "failed", "no-answer", "canceled")
 
 HUNG_UP = "the caller has hung up"
 WAITS_FOR_A_PERSON = "the caller waits for a person"
+SAID_BY_WAITING = "the announcement of the queue says it"
 
 _TAKEN_KEPT = 50
 """Replies remembered per call; a call with more turns than this is not one we know."""
@@ -108,6 +110,11 @@ class Machine:
             return call
         if call.over:
             return HUNG_UP
+        if call.state == "queue" and is_said_by_waiting(pending):
+            return replace(
+                call, taken=(*call.taken, pending.reply)[-_TAKEN_KEPT:],
+                reports=(*call.reports, report(pending, "delivered", SAID_BY_WAITING)),
+            )  # fmt: skip
         promised = call.state == "queue" and call.reason in ("asked", "handover")
         if promised and wants_the_caller(pending) and not pending.by_person:
             return WAITS_FOR_A_PERSON
@@ -239,8 +246,11 @@ class Machine:
 
     def _queue(self, call: Call, now: int, reason: str, words: str) -> Call:
         saying = (self._line(call, words),) if words else ()
+        stale = tuple(reply for reply in call.pending if is_said_by_waiting(reply))
         return replace(
-            call, state="queue", reason=reason, saying=saying, queued_at=call.queued_at or now, queue_step=call.step,
+            call, pending=tuple(reply for reply in call.pending if reply not in stale),
+            reports=(*call.reports, *(report(reply, "delivered", SAID_BY_WAITING) for reply in stale)),
+            state="queue", reason=reason, saying=saying, queued_at=call.queued_at or now, queue_step=call.step,
             cycle=0, parked=False, menu=False, question=False, misses=0,
         )  # fmt: skip
 

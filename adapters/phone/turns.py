@@ -10,6 +10,7 @@ __all__ = [
     "call_form",
     "dialable",
     "in_one_breath",
+    "is_said_by_waiting",
     "line_of",
     "person_turn",
     "recording_turn",
@@ -83,6 +84,11 @@ def report(reply: Pending, state: str, reason: str = "") -> Report:
 def wants_the_caller(reply: Pending) -> bool:
     """Whether a reply can only be given by taking the caller out of the queue."""
     return not reply.handover and reply.kind not in MORE_TO_COME and (reply.by_person or reply.listen)
+
+
+def is_said_by_waiting(reply: Pending) -> bool:
+    """Whether a reply only says that a person is being fetched, which whoever waits for one hears anyway."""
+    return reply.handover and not reply.by_person
 
 
 def _kept(form: Mapping[str, str], *names: str) -> dict[str, str]:

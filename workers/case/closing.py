@@ -2,19 +2,27 @@
 
 from datetime import datetime
 
+from bus.log.topics import LIVE_CHANNELS
 from workers.case.model import CaseState
 
-__all__ = ["REASONS", "what_is_missing"]
+__all__ = ["REASONS", "SAYS_NOTHING_NEW", "what_is_missing"]
 
 REASONS = ("outcome", "anything-else", "answer", "promise", "reply")
 """outcome: none was chosen. anything-else: the customer was not asked. answer: the customer has not answered that and
-its notice has not run out. promise: one is open. reply: the last one has not reached its channel."""
+its notice has not run out. promise: one is open. reply: the last one that mattered has not reached its channel."""
+
+SAYS_NOTHING_NEW = frozenset({"goodbye", "hold", "acknowledgement", "notice", "survey"})
+"""Kinds of replies whose loss leaves nobody without an answer. A goodbye follows from closing and cannot be its
+condition; "one moment, please" that found nobody on the line any more is no news either."""
 
 _ARRIVED = frozenset({"accepted", "delivered", "read"})
 
 
-def what_is_missing(state: CaseState, now: datetime) -> tuple[str, ...]:
-    """Everything that keeps a case from being closed at this moment, in the order of REASONS; empty when nothing."""
+def what_is_missing(state: CaseState, now: datetime, *, by_person: bool = False) -> tuple[str, ...]:
+    """Everything that keeps a case from being closed at this moment, in the order of REASONS; empty when nothing.
+
+    `by_person`: a person closes, who may know better than a line that went dead before the answer was heard.
+    """
     missing: list[str] = []
     if not state.outcome:
         missing.append("outcome")
@@ -24,8 +32,9 @@ def what_is_missing(state: CaseState, now: datetime) -> tuple[str, ...]:
         missing.append("answer")
     if state.open_promises():
         missing.append("promise")
-    # A goodbye says that the case ends: it follows from closing and cannot be its condition.
-    last = next((note for note in reversed(state.replies) if note.kind != "goodbye"), None)
+    last = next((note for note in reversed(state.replies) if note.kind not in SAYS_NOTHING_NEW), None)
     if last is not None and last.state not in _ARRIVED:
-        missing.append("reply")
+        unheard = last.state == "failed" and last.channel in LIVE_CHANNELS
+        if not (by_person and unheard):
+            missing.append("reply")
     return tuple(missing)

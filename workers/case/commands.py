@@ -12,7 +12,7 @@ from bus.message import Reply, derive_id, encode
 from workers.case import model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState
-from workers.case.rules import PERSON_PROMISE, Close, Refused
+from workers.case.rules import Close, Refused
 from workers.case.work import CaseTimer
 
 __all__ = ["answer_anything_else", "assign", "close", "give_back", "keep", "note", "promise", "reply"]
@@ -118,7 +118,7 @@ def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Out
 
 def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
     """Let software answer this case again. Raises Refused with `promise` while a person's answer is promised."""
-    if any(p.id == PERSON_PROMISE for p in state.open_promises()):
+    if state.awaits_person():
         raise Refused(("promise",))
     draft = Draft(state, now)
     draft.tell(model.Returned(at=now, actor=actor))

@@ -17,6 +17,7 @@ __all__ = [
     "EVENT_KINDS",
     "MACHINE",
     "OPEN",
+    "PERSON_PROMISE",
     "STATUSES",
     "WAITING_CUSTOMER",
     "WAITING_PERSON",
@@ -65,6 +66,9 @@ STATUSES = (OPEN, WAITING_CUSTOMER, WAITING_PERSON, CLOSING, CLOSED)
 
 MACHINE = "machine"
 """The actor of everything that software decided. People are actors by their own name."""
+
+PERSON_PROMISE = "person"
+"""The promise that a person answers. Any reply of a person keeps it."""
 
 
 class _Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,6 +186,10 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     def open_promises(self) -> tuple[Promise, ...]:
         """The promises that are not kept yet, the earliest first."""
         return tuple(sorted((p for p in self.promises if p.kept_at is None), key=lambda p: p.until))
+
+    def awaits_person(self) -> bool:
+        """Whether the answer of a person is promised."""
+        return any(promise.id == PERSON_PROMISE for promise in self.open_promises())
 
     def route(self) -> Route | None:
         """Where the last contact came from."""

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from bus.message.reply import STATE_RANK
 from workers.case import model
-from workers.case.closing import what_is_missing
-from workers.case.model import CaseEvent, CaseState, Promise, Question, ReplyNote
+from workers.case.closing import SAYS_NOTHING_NEW, what_is_missing
+from workers.case.model import PERSON_PROMISE, CaseEvent, CaseState, Promise, Question, ReplyNote
 
 __all__ = [
+    "PERSON_PROMISE",
     "Close",
     "Command",
     "HandOver",
@@ -30,9 +31,6 @@ KEPT_REPLIES = 20
 KEPT_CONTACTS = 20
 KEPT_PROMISES = 20
 """Bounds of what a snapshot repeats of the timeline; the timeline itself forgets nothing."""
-
-PERSON_PROMISE = "person"
-"""The promise that a person answers. Any reply of a person keeps it."""
 
 
 class Refused(Exception):
@@ -150,14 +148,14 @@ def _track(state: CaseState, progress: model.ReplyProgress, now: datetime) -> tu
     note = next((note for note in state.replies if note.id == progress.reply), None)
     if note is None or STATE_RANK.get(progress.state, 0) <= STATE_RANK.get(note.state, -1):
         return ()
-    if not (progress.state == "failed" and progress.permanent) or note.kind == "goodbye" or state.with_person:
+    if not (progress.state == "failed" and progress.permanent) or note.kind in ("goodbye", "hold", "acknowledgement"):
         return (progress,)
-    promise = Promise(id=PERSON_PROMISE, what="answer", by=model.MACHINE, until=now + UNDELIVERED_PERSON)
-    return (
-        progress,
-        model.HandedOver(at=now, reason="reply-failed"),
-        model.PromiseMade(at=now, promise=promise),
-    )
+    made = _promise_person(state, "answer", now + UNDELIVERED_PERSON, model.MACHINE, now)
+    if state.with_person:
+        # Whoever answered by hand has kept the promise with words that nobody heard.
+        lost = note.kind not in SAYS_NOTHING_NEW and not state.awaits_person()
+        return (progress, made) if lost else (progress,)
+    return (progress, model.HandedOver(at=now, reason="reply-failed"), made)
 
 
 UNDELIVERED_PERSON = timedelta(hours=4)
@@ -165,24 +163,29 @@ UNDELIVERED_PERSON = timedelta(hours=4)
 
 
 def _hand_over(state: CaseState, command: HandOver, now: datetime) -> tuple[CaseEvent, ...]:
-    promise = Promise(id=PERSON_PROMISE, what=command.what, by=command.actor, until=command.until)
     open_one = next((p for p in state.open_promises() if p.id == PERSON_PROMISE), None)
     # A second hand-over never makes the customer wait longer than the first one promised.
     made = (
         ()
         if open_one is not None and open_one.until <= command.until
-        else (model.PromiseMade(at=now, actor=command.actor, promise=promise),)
+        else (_promise_person(state, command.what, command.until, command.actor, now),)
     )
     if state.with_person:
         return made
     return (model.HandedOver(at=now, actor=command.actor, reason=command.reason), *made)
 
 
+def _promise_person(state: CaseState, what: str, until: datetime, actor: str, now: datetime) -> model.PromiseMade:
+    """The promise that a person answers: of the one who has the case, or of all at the desk."""
+    promise = Promise(id=PERSON_PROMISE, what=what, by=state.assignee or actor, until=until)
+    return model.PromiseMade(at=now, actor=actor, promise=promise)
+
+
 def _close(state: CaseState, command: Close, now: datetime) -> tuple[CaseEvent, ...]:
     if state.status == model.CLOSED:
         return ()
     chosen = replace(state, outcome=command.outcome or state.outcome)
-    missing = what_is_missing(chosen, now)
+    missing = what_is_missing(chosen, now, by_person=command.actor != model.MACHINE)
     if missing:
         raise Refused(missing)
     closed = model.Closed(at=now, actor=command.actor)

@@ -136,7 +136,7 @@ class DeskPages:
         case = request.match_info["case"]
         view = await self._reading.case(session.tenant, case)
         state = await self._reading.state(session.tenant, case)
-        missing = set(what_is_missing(state, self._clock.now()))
+        missing = set(what_is_missing(state, self._clock.now(), by_person=True))
         if "anything-else" in missing:
             missing.add("answer")  # what was not asked cannot have been answered
         return answer(

@@ -1,7 +1,7 @@
 """What a contact means in its case: an answer, a confirmation, a new request, or something for a person."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bus.store.permission import suppression_write
 from workers.case import model
@@ -95,6 +95,18 @@ def _asks_for(understood: Understanding, *labels: str) -> bool:
     return understood.decision == "accept" and not understood.answering and understood.intent in labels
 
 
+def _told_time(turn: Turn) -> datetime:
+    """Until when the channel has told the caller that somebody calls back; else the company's own time."""
+    told = str(turn.contact.native.get("callback_by", ""))
+    try:
+        until = datetime.fromisoformat(told)
+    except ValueError:
+        until = None
+    if until is not None and until.tzinfo is not None and until > turn.now:
+        return until
+    return turn.now + timedelta(hours=turn.pack.policy.service.callback_hours)
+
+
 class Conversation:
     """The rules of a conversation, the same in every department."""
 
@@ -114,8 +126,7 @@ class Conversation:
         elif request == "confirm":
             await self._confirmed(turn)
         elif request in _QUIET_REQUESTS:
-            hours = timedelta(hours=turn.pack.policy.service.callback_hours)
-            turn.hand_over(request, what=request, until=turn.now + hours, quiet=True)
+            turn.hand_over(request, what=request, until=_told_time(turn), quiet=True)
         elif understood.stop_contact or _asks_for(understood, "sales.stop_contacting_me"):
             self._stop(turn)
         elif understood.tone == "abusive":
@@ -127,6 +138,8 @@ class Conversation:
         elif state.with_person:
             if request == "person" and turn.live:
                 turn.hand_over("asked for a person")
+            else:
+                turn.await_person()
         elif request == "person" or understood.request_person or _asks_for(understood, *_PERSON_INTENTS):
             turn.settle()
             turn.hand_over("asked for a person")
@@ -231,7 +244,9 @@ class Conversation:
         procedure = self.procedures.get(progress.name) if progress is not None else None
         if procedure is not None:
             await engine.advance(turn, procedure)
-        elif not turn.state.with_person:
+        elif turn.state.with_person:
+            turn.await_person()
+        else:
             turn.say("what-else")
             turn.ask("request")
 

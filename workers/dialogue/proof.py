@@ -200,6 +200,7 @@ def _send_code(turn: Turn, signer: Signer, challenge_id: str, customer: Customer
             text=text,
             language=language,
             kind="notice",
+            person=customer.person,
             subject=pack.phrase(language, "proof.mail.subject", company=company),
         ),
         elsewhere="code to the address on file",

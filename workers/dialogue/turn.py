@@ -15,7 +15,7 @@ from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
 from workers.case.work import CaseTimer, WorkItem
 from workers.packs import Pack
-from workers.policy.calendar import add_working_days, is_working_day
+from workers.policy.calendar import add_working_days, within_hours
 from workers.records import Customer, Records
 from workers.records.money import format_date, format_money, speak_date, speak_money
 
@@ -176,6 +176,15 @@ class Turn:
         """Nothing was said yet."""
         return not self._parts
 
+    @property
+    def acknowledges(self) -> bool:
+        """The reply says no more than that people will answer, to somebody who may be anybody or a machine."""
+        return bool(self._parts) and self._kind == "acknowledgement" and not self.live and not self.proven
+
+    def be_silent(self) -> None:
+        """Take back what was to be said; what was decided stands."""
+        self._parts.clear()
+
     def expect(self, kind: str, *, listen: bool = True) -> None:
         """The reply is of this kind; `listen`: a live channel waits for the answer."""
         self._kind, self._listen = kind, listen
@@ -253,13 +262,21 @@ class Turn:
         self.say("handover.deferred", date=self.date(until), number=self.state.number)
         self.expect("acknowledgement", listen=False)
 
+    def await_person(self) -> None:
+        """The customer has written to the people who answer this case: their next answer is promised like the first.
+
+        Nothing is said: whoever talks to a person is not told about it by a machine again and again.
+        """
+        if not self.state.awaits_person():
+            self.hand_over("wrote again", quiet=True)
+
     def person_by(self) -> datetime:
-        """By when a person answers: minutes where somebody waits, else hours that end on a working day."""
+        """By when a person answers: minutes where somebody waits, else hours that end while people work."""
         service = self.pack.policy.service
         if self.live:
             return self.now + timedelta(minutes=service.person_minutes_live)
         until = self.now + timedelta(hours=service.person_hours_deferred)
-        return until if is_working_day(until.date(), self.country) else add_working_days(until, 1, self.country)
+        return within_hours(until, self.country, opens=service.opens_hour, closes=service.closes_hour)
 
     def working_days(self, days: int, *, since: datetime | None = None) -> datetime:
         """The day that many working days from now (or from `since`), in the customer's country."""
@@ -319,6 +336,7 @@ class Turn:
             references=route.references,
             subject=self._subject(route.subject),
             case_number=state.number,
+            person=state.person or self.item.person,
             listen=self.live and self._listen,
             handover=self._handover,
         )

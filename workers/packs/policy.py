@@ -85,10 +85,15 @@ class Sales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Promises about time: hours until a person answers per lane, the notice before a case is closed, parcels."""
+    """Promises about time: hours until a person answers per lane, the notice before a case is closed, parcels.
+
+    `opens_hour` and `closes_hour` say when people work, so that no promise ends in the middle of the night.
+    """
 
     person_minutes_live: int
     person_hours_deferred: int
+    opens_hour: int
+    closes_hour: int
     closing_notice_days: int
     callback_hours: int
     delivery_working_days: dict[str, int]
