@@ -5,7 +5,7 @@ One struct per section, unknown keys refused with their path, limits as types. T
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,12 +53,21 @@ class Layered:
         return self._origins.get(tuple(path.split(".")), "default")
 
     def names(self, path: str) -> Sequence[str]:
-        """The keys given below a path."""
+        """The keys given below a path; below "" the sections."""
         return sorted(self._node(path))
+
+    def refuse_others(self, path: str, known: Collection[str]) -> None:
+        """Raise ConfigurationError for a key below `path` ("": the sections themselves) that is none of `known`."""
+        for name in self.names(path):
+            if name not in known:
+                full = f"{path}.{name}" if path else name
+                given = (o for keys, o in self._origins.items() if ".".join(keys).startswith(f"{full}."))
+                origin = self.origin(full) if self.origin(full) != "default" else next(given, "an empty table")
+                raise ConfigurationError(f"[{full}] is unknown, it comes from {origin}; known are {', '.join(known)}")
 
     def _node(self, path: str) -> dict[str, Any]:
         node: dict[str, Any] = self._values
-        for name in path.split("."):
+        for name in path.split(".") if path else ():
             below = node.get(name)
             node = cast(dict[str, Any], below) if isinstance(below, dict) else {}
         return node

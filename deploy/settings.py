@@ -1,13 +1,17 @@
 """The settings of a process that are not one adapter's: where data lies, what is listened on, which company it is."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from bus.config import Layered, load_layers
 
 __all__ = ["DemoSettings", "HttpSettings", "ProductSettings", "load"]
+
+
+_SECTIONS = ("product", "http", "demo", "adapters")
 
 
 class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,7 +27,7 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     public_url: str = ""
     channels: tuple[str, ...] = ("email", "chat", "phone", "post", "link")
     hold_limit_s: Annotated[float, msgspec.Meta(ge=10, le=60)] = 60.0
-    log_level: str = "WARNING"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     normalising_processes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 
     @property
@@ -49,5 +53,9 @@ class DemoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def load(file: Path | None, environment: dict[str, str], flags: dict[str, object]) -> Layered:
-    """All layers. Raises ConfigurationError."""
-    return load_layers(file, environment, flags)
+    """All layers. Raises ConfigurationError, also for a section that nobody reads: it is a slip of the pen."""
+    layers = load_layers(file, environment, flags)
+    layers.refuse_others("", _SECTIONS)
+    if layers.names("adapters"):
+        layers.refuse_others("adapters", [point.name for point in entry_points(group="contactbus.adapters")])
+    return layers

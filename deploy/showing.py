@@ -34,7 +34,8 @@ def _rows(layers: Layered, path: str, section: Any) -> list[dict[str, str]]:
 
 
 def _shown(name: str, value: Any) -> str:
-    secret = isinstance(value, Secret) or any(word in name for word in ("password", "secret", "token"))
-    if secret and value and not name.endswith("_file"):
+    telling = any(word in name for word in ("password", "secret", "token")) and not name.endswith("_file")
+    # A number of that name is a limit, such as how long a token lives.
+    if value and (isinstance(value, Secret) or (telling and not isinstance(value, (int, float)))):
         return "•••"
     return msgspec.json.encode(value, enc_hook=str).decode() if not isinstance(value, str) else value

@@ -163,9 +163,7 @@ async def _wait_for_minds(workers: Sequence[Worker]) -> None:
         task = asyncio.ensure_future(learning())
         done, _ = await asyncio.wait({task}, timeout=_QUICK_S)
         if not done:
-            click.echo(
-                "Learning from the pack's examples; this happens once and takes a moment.", err=True
-            )
+            click.echo("Learning from the pack's examples; this happens once and takes a moment.", err=True)
         await task
 
 

@@ -118,7 +118,9 @@ def _contact(raw: Raw, config: EmailConfig, root: Message, body: Body, trouble: 
         reasons.append("the mail is encrypted or sealed; only its recipient's mail program can open it")
 
     ids = message_ids(unfold(_first(fields, "message-id")), 1)
-    digest = _content_digest(text, attachments, raw.data if trouble else b"", subject)
+    # Two mails that say nothing are told apart by their bytes: taken for copies, one sender would be lost.
+    silent = not (ids or text.strip() or attachments or subject)
+    digest = _content_digest(text, attachments, raw.data if trouble or silent else b"", subject)
     date_field = unfold(_first(fields, "date"))
     sender_field = sender.address.lower()
     # Without an id of its own a mail gets one from what it says, so that the second copy is the same contact.

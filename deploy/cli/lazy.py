@@ -65,17 +65,20 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Whatever it did not foresee ends it with 1 and one line; operators need no traceback."""
+        # Only now, and light: `--help` must not wait for it.
+        from bus.errors import ConfigurationError
+        from bus.telemetry import configure_logging
+
+        # What is not told otherwise logs to standard output, where programs read our answers.
+        configure_logging("ERROR")
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except ConfigurationError as error:
+            click.echo(f"contactbus: {error}", err=True)
+            raise SystemExit(2) from None
         except Exception as error:
-            # Only now, and light: `--help` must not wait for it.
-            from bus.errors import ConfigurationError
-
-            if isinstance(error, ConfigurationError):
-                click.echo(f"contactbus: {error}", err=True)
-                raise SystemExit(2) from None
             if os.environ.get(_WHOLE) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
                 raise
             click.echo(f"contactbus: {_told(error)}", err=True)
