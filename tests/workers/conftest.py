@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -236,14 +237,28 @@ def mean(
 
 
 @pytest_asyncio.fixture
-async def shop(engine: EmbeddedEngine, clock: FakeClock) -> AsyncIterator[Shop]:
+async def shop(engine: EmbeddedEngine, clock: FakeClock) -> Shop:
     """The demo shop on a fresh engine."""
+    return await open_shop(engine, clock)
+
+
+@pytest_asyncio.fixture
+async def other_shop(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Shop]:
+    """A second installation of the product, which knows nothing of the first."""
+    engine = await EmbeddedEngine.open(tmp_path / "elsewhere", clock=clock)
+    await engine.create_schema()
+    yield await open_shop(engine, clock)
+    await engine.close()
+
+
+async def open_shop(engine: EmbeddedEngine, clock: FakeClock) -> Shop:
+    """The demo shop's workers on an engine."""
     pack = load("shop")
     signer = Signer(b"a secret of the tests, 32 bytes!")
     common: dict[str, Any] = {"store": engine, "clock": clock, "pack": pack}
     full = common | {"signer": signer, "public_url": "http://shop.test"}
     await load_demo(engine, clock)
-    yield Shop(
+    return Shop(
         engine=engine,
         clock=clock,
         pack=pack,

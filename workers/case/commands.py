@@ -42,6 +42,7 @@ def reply(
     if not state.with_person:
         # Whoever answers by hand goes on by hand: software does not talk into it.
         draft.tell(model.HandedOver(at=now, actor=actor, reason="answered by hand"))
+    if not state.assignee:
         draft.tell(model.Assigned(at=now, actor=actor, to=actor))
     draft.reply(
         Reply(

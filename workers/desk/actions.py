@@ -80,11 +80,8 @@ class Actions:
             )
             # The writer may answer in another language than the one that was recognised.
             replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)
-            if not await self._apply(replace(outcome, replies=replies)):
-                continue
-            if not (await self._state(tenant, case)).assignee:
-                await self.assign(tenant, case, person, person)
-            return
+            if await self._apply(replace(outcome, replies=replies)):
+                return
         raise Conflict("the case changed faster than it could be written")
 
     async def note(self, tenant: str, case: str, person: str, text: str) -> None:

@@ -163,11 +163,41 @@ def test_waiting_is_never_silent_for_long_and_always_has_a_way_out(phone: Any, t
 
 
 def test_news_for_a_waiting_caller_comes_in_one_breath_with_the_announcement(phone: Any, tmp_path: Any) -> None:
-    transcript, team = play(phone, tmp_path, [Keys("0"), Wait(60)], delay_s=lambda contact: 3.0)
+    def answers(contact: Any) -> list[dict[str, Any]]:
+        return [{"text": "Ihre Bestellung ist heute bei Ihnen.", "kind": "notice"}]
+
+    transcript, team = play(phone, tmp_path, [Keys("0"), Wait(60)], answers=answers, delay_s=lambda contact: 3.0)
     second = says(transcript)[2]
-    assert second.startswith("Ich hole jemanden dazu. Es tut mir leid")
+    assert second.startswith("Ihre Bestellung ist heute bei Ihnen. Es tut mir leid")
     assert second.endswith(DE.choices)
     assert [status.state for status in team.statuses] == ["delivered"]
+
+
+def test_who_waits_already_is_not_told_later_that_a_person_is_being_fetched(phone: Any, tmp_path: Any) -> None:
+    transcript, team = play(phone, tmp_path, [Keys("0"), Wait(100)], delay_s=lambda contact: 3.0)
+    assert len(says(transcript)) > 3
+    assert not any("Ich hole jemanden dazu" in line for line in says(transcript))
+    assert [status.state for status in team.statuses] == ["delivered"]
+    assert team.refused == []
+
+
+def test_a_stale_hand_over_never_sends_a_caller_back_into_the_queue_whom_a_person_answers(
+    phone: Any, tmp_path: Any
+) -> None:
+    async def person(team: Any) -> None:
+        while not team.contacts:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(5)
+        await team.send(
+            team.contacts[0], number="9", text="Hier ist Mia. Wie kann ich helfen?", listen=True, automatic=False
+        )
+
+    transcript, team = play(
+        phone, tmp_path, [Keys("0"), Wait(30), Say("Es geht um meine Lampe")], meanwhile=person,
+        delay_s=lambda contact: 3.0 if contact.native.get("request") else None,
+    )  # fmt: skip
+    assert "Hier ist Mia. Wie kann ich helfen?" in says(transcript)
+    assert team.requests()[:2] == ["person", "said"]
 
 
 @pytest.mark.parametrize("length", [15, 22, 35])

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus.message import Party
 from workers.case import model, rules
@@ -183,6 +184,43 @@ def test_a_final_failure_of_a_reply_hands_the_case_to_people_with_a_promise() ->
     assert state.due is not None
     state, _, _ = run([received("a"), reply("r"), track("r", "failed")])
     assert not state.with_person
+
+
+@pytest.mark.parametrize("kind", ["hold", "notice", "acknowledgement"])
+def test_a_notice_that_found_nobody_on_the_line_keeps_no_case_open(kind: str) -> None:
+    road = [*FINISHED, reply("n", kind=kind), track("n", "failed", permanent=True)]
+    state, _, _ = run(road)
+    assert "reply" not in what_is_missing(state, NOW + timedelta(minutes=1))
+    # The answer before it must have arrived all the same.
+    lost = [command for place, command in enumerate(road) if place != 2]
+    state, _, _ = run(lost)
+    assert "reply" in what_is_missing(state, NOW + timedelta(minutes=1))
+
+
+def test_a_person_may_close_where_the_line_went_dead_before_the_answer_was_heard() -> None:
+    kept = tell(model.PromiseKept(at=NOW, actor="mia", id="person"))
+    road = [received("a"), reply("r"), track("r", "failed", permanent=True), kept, *FINISHED[3:]]
+    state, _, refusals = run([*road, rules.Close(outcome="solved")])
+    assert (state.status, refusals) == (model.WAITING_PERSON, [("reply",)])
+    state, _, refusals = run([*road, rules.Close(outcome="solved", actor="mia")])
+    assert (state.status, refusals) == (model.CLOSED, [])
+    # On paper or by mail the customer still waits for it, and an answer on its way is worth waiting for.
+    mail = replace(state, status=model.CLOSING, replies=(replace(state.replies[0], channel="email"),))
+    assert what_is_missing(mail, NOW + timedelta(minutes=1), by_person=True) == ("reply",)
+    under_way = replace(state, status=model.CLOSING, replies=(replace(state.replies[0], state="planned"),))
+    assert what_is_missing(under_way, NOW + timedelta(minutes=1), by_person=True) == ("reply",)
+
+
+def test_a_lost_answer_of_a_person_is_promised_anew() -> None:
+    road = [
+        received("a"), rules.HandOver(reason="?", until=NOW + timedelta(hours=1)), reply("r", "mia"),
+    ]  # fmt: skip
+    state, _, _ = run(road)
+    assert state.due is None
+    state, _, _ = run([*road, track("r", "failed", permanent=True)])
+    assert state.awaits_person()
+    hold, _, _ = run([*road, reply("h", kind="hold"), track("h", "failed", permanent=True)])
+    assert not hold.awaits_person()
 
 
 def test_a_second_hand_over_never_makes_the_customer_wait_longer() -> None:

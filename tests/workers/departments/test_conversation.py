@@ -1,5 +1,6 @@
 """What every department does alike: people asked for, anger, abuse, stop, endings, machines, two requests."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -366,3 +367,98 @@ async def test_whoever_answers_by_hand_goes_on_by_hand(shop: Any, understand: An
     more = await shop.hear(chat(shop, "Und sonntags?"), understand("info.opening_hours", department="support"))
     assert more.replies == []
     assert (await shop.case(heard.case)).status == WAITING_PERSON
+
+
+@pytest.mark.parametrize("channel", ["chat", "email"])
+async def test_who_writes_again_to_a_person_is_promised_an_answer_again(
+    shop: Any, understand: Any, channel: str
+) -> None:
+    unclear = understand("", department="desk", decision="person", request_person=True)
+    sender = ANNA if channel == "email" else Party(kind="chat", address="s1")
+
+    async def say(text: str, **more: Any) -> Any:
+        contact = shop.contact(text, channel=channel, sender=sender, conversation="s1", **more)
+        return await shop.hear(contact, unclear)
+
+    heard = await say("Mensch")
+    first = (await shop.case(heard.case)).due
+    outcome = commands.reply(await shop.case(heard.case), text="Hier ist Mia.", actor="mia", now=shop.clock.now())
+    assert (await shop.apply(outcome)).applied
+    assert (await shop.case(heard.case)).due is None
+    # A machine's mail makes nobody wait.
+    await say("Ich bin nicht im Büro", automatic=True)
+    assert (await shop.case(heard.case)).due is None
+    shop.clock.advance(3 * 3600)
+    again = await say("Und noch etwas")
+    assert again.replies == []
+    state = await shop.case(heard.case)
+    (promise,) = state.open_promises()
+    assert (promise.by, promise.what, promise.until) == ("mia", "answer", state.due)
+    assert state.due is not None
+    assert state.due > first
+    # Writing twice moves nothing: whoever waits does not wait longer for it.
+    shop.clock.advance(60)
+    await say("Hallo?")
+    assert (await shop.case(heard.case)).due == state.due
+    shop.clock.advance((state.due - shop.clock.now()).total_seconds())
+    await shop.pass_time(seconds=1)
+    assert "PromiseDue" in [type(event).__name__ for event in await shop.timeline(heard.case)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "due"),
+    [
+        (0, "2026-01-06T09:00:00+00:00"),  # Monday 10:00 in Berlin
+        (12, "2026-01-06T17:00:00+00:00"),  # Monday 22:00: Tuesday, when people go home
+        (96, "2026-01-12T09:00:00+00:00"),  # Friday 10:00
+        (114, "2026-01-12T17:00:00+00:00"),  # Saturday 04:00
+    ],
+)
+async def test_answers_are_promised_for_hours_in_which_people_work(
+    shop: Any, understand: Any, hours: int, due: str
+) -> None:
+    shop.clock.advance(hours * 3600)
+    heard = await shop.hear(
+        shop.contact("Qwertz", sender=ANNA), understand("other.out_of_scope", department="desk", decision="person")
+    )
+    state = await shop.case(heard.case)
+    assert state.due is not None
+    assert state.due.isoformat() == due
+
+
+async def test_the_desk_counts_down_to_the_time_that_the_caller_was_told(shop: Any, understand: Any) -> None:
+    told = (shop.clock.now() + timedelta(hours=2)).isoformat()
+    caller = Party(kind="phone", address="+49305550105")
+    native = {"request": "callback", "callback_by": told}
+    call = shop.contact("", channel="phone", sender=caller, conversation="CA1", native=native)
+    heard = await shop.hear(call, understand("", department="desk", decision="person"))
+    state = await shop.case(heard.case)
+    assert state.due is not None
+    assert state.due.isoformat() == told
+
+
+async def test_every_reply_names_the_person_it_is_for_and_a_person_signs(shop: Any, understand: Any) -> None:
+    """Consent and suppression are looked up by `person`; `signed_by` is for the customer's eyes."""
+    asks = understand("billing.duplicate_charge", entities={"order": "SO-10234"})
+    replies = []
+    for channel, kind, address in (
+        ("email", "email", "grete.ohlsen@kunde.example"), ("chat", "chat", "v1"), ("phone", "phone", "+49305550199"),
+        ("post", "postal", "Ina Neu\nWeg 1\n10115 Berlin"),
+    ):  # fmt: skip
+        contact = shop.contact(
+            "SO-10234 doppelt", channel=channel, sender=Party(kind=kind, address=address), conversation=f"x-{channel}"
+        )
+        heard = await shop.hear(contact, asks)
+        own = [reply for reply in heard.replies if reply.to.address == address]
+        assert [reply.person for reply in own] == [(await shop.case(heard.case)).person]
+        replies += heard.replies
+    codes = {reply.person for reply in replies if reply.kind == "notice"}
+    grete = next(reply.person for reply in replies if reply.channel == "email" and reply.kind != "notice")
+    assert codes == {grete}
+    state = await shop.case(heard.case)
+    for actor, signed in (("mia", "mia"), ("desk", "")):
+        (reply,) = commands.reply(state, text="Gern.", actor=actor, now=shop.clock.now()).replies
+        assert (reply.person, reply.signed_by, reply.automatic) == (state.person, signed, False)
+    await shop.deliver(heard.replies)
+    for bye in await shop.pass_time(days=8):
+        assert bye.person
