@@ -115,7 +115,10 @@ def _channel(layers: Layered, name: str) -> dict[str, Any]:
 def _relay(layers: Layered, settings: ProductSettings) -> dict[str, Any]:
     if "email" not in settings.channels:
         return _finding("mail relay", True, "no e-mail channel")
-    config = plugin_config(layers, load_plugin("email"))
+    try:
+        config = plugin_config(layers, load_plugin("email"))
+    except ConfigurationError:
+        return _finding("mail relay", False, "its settings are wrong", "correct them first: see channel email")
     if not config.relay_host:
         return _finding(
             "mail relay",

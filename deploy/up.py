@@ -14,12 +14,13 @@ from bus.delivery.worker import Worker
 from bus.errors import ConfigurationError
 from bus.http import HttpServer
 from bus.telemetry import Metrics, configure_logging
-from deploy.channels import HostedChannel, host
+from deploy.channels import HostedChannel, host, load_plugin, plugin_config
 from deploy.core import Core, open_core
 from deploy.dead_letter_case import desk_case
 from deploy.departments import GROUPS, build
 from deploy.process import Process
 from deploy.settings import HttpSettings, ProductSettings
+from workers.packs import load
 
 __all__ = ["Ready", "run_part", "run_up"]
 
@@ -51,8 +52,12 @@ def _options(core: Core) -> dict[str, Any]:
 class _Build:
     """A process under construction: its address is taken before anything needs to name it."""
 
-    def __init__(self, layers: Layered, settings: ProductSettings) -> None:
+    def __init__(self, layers: Layered, settings: ProductSettings, channels: Sequence[str]) -> None:
         configure_logging(settings.log_level)
+        # Whatever is wrong in the settings is said before anything is made, opened or changed.
+        for name in channels:
+            plugin_config(layers, load_plugin(name))
+        load(settings.pack)
         self.layers, self.settings = layers, settings
         self.http_settings: HttpSettings = layers.section("http", HttpSettings)
         self.process: Process | None = None
@@ -79,7 +84,7 @@ class _Build:
 async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool, as_json: bool) -> None:
     """Everything in one process until SIGTERM or SIGINT."""
     stop = _stop_on_signals()
-    build_up = _Build(layers, settings)
+    build_up = _Build(layers, settings, settings.channels)
     demo: Any = None
     if with_demo:
         from deploy.demo.stage import Stage
@@ -120,7 +125,7 @@ async def run_part(
 ) -> None:
     """Some channels or some workers over a data folder that others share."""
     stop = _stop_on_signals()
-    part = _Build(layers, settings)
+    part = _Build(layers, settings, channels)
     if not channels:
         # Workers alone serve health and metrics on an address of their own.
         part.http_settings = HttpSettings(host=part.http_settings.host, port=0)

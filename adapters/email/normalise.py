@@ -118,9 +118,14 @@ def _contact(raw: Raw, config: EmailConfig, root: Message, body: Body, trouble: 
         reasons.append("the mail is encrypted or sealed; only its recipient's mail program can open it")
 
     ids = message_ids(unfold(_first(fields, "message-id")), 1)
-    # Two mails that say nothing are told apart by their bytes: taken for copies, one sender would be lost.
-    silent = not (ids or text.strip() or attachments or subject)
-    digest = _content_digest(text, attachments, raw.data if trouble or silent else b"", subject)
+    unread = b""
+    if not (ids or text.strip() or attachments or subject):
+        # Two mails that say nothing are told apart by all their bytes: taken for copies, one sender would be lost.
+        unread = raw.data
+    elif trouble:
+        # Nothing was decoded: what follows the header stands for it.
+        unread = raw.data[len(header_block(raw.data)) :]
+    digest = _content_digest(text, attachments, unread, subject)
     date_field = unfold(_first(fields, "date"))
     sender_field = sender.address.lower()
     # Without an id of its own a mail gets one from what it says, so that the second copy is the same contact.
@@ -253,14 +258,12 @@ def _conversation(references: list[str], in_reply_to: str, message_id: str) -> s
     return root if len(root) <= 250 else f"<{hashlib.sha256(root.encode()).hexdigest()}>"
 
 
-def _content_digest(text: str, attachments: tuple[Attachment, ...], raw_data: bytes, subject: str) -> str:
+def _content_digest(text: str, attachments: tuple[Attachment, ...], unread: bytes, subject: str) -> str:
     hasher = hashlib.sha256()
     for part in (subject, text, *(one.digest for one in attachments)):
         data = part.encode("utf-8")
         hasher.update(len(data).to_bytes(8, "big") + data)
-    if raw_data:
-        # Nothing was decoded: what follows the header stands for it.
-        hasher.update(raw_data[len(header_block(raw_data)) :])
+    hasher.update(unread)
     return hasher.hexdigest()
 
 

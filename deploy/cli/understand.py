@@ -88,8 +88,20 @@ def triage_train(pack: str, as_json: bool) -> None:
 
 
 @triage.command("evaluate")
-@click.option("--train", "train_file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--test", "test_file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--train",
+    "train_file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV to learn from.",
+)
+@click.option(
+    "--test",
+    "test_file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV to be tried on.",
+)
 @json_option
 def triage_evaluate(train_file: Path, test_file: Path, as_json: bool) -> None:
     """Accuracy, macro-F1, calibration and coverage of a model trained on one file and tested on another.
