@@ -4,6 +4,7 @@ First all effects together; only when one of them fails, each in an attempt of i
 and the others go on.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,6 +57,46 @@ class _Item(msgspec.Struct):
     writes: list[tuple[str, Sequence[Any], int | None]]
     entries: list[Entry]
     invalid: str = ""
+
+
+class _Rows:
+    """Rows to insert, kept back so that those of many effects are one statement.
+
+    The driver gives up the interpreter at every statement, and a busy event loop takes its time to give it back. Only
+    inserts of given values wait: each row changes at most one, so the sum tells whether every guard held. Their order
+    within a table stays, and any other statement that names their table comes after them.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._waiting: dict[str, list[tuple[str, list[Sequence[Any]], int | None]]] = {}
+
+    def write(self, sql: str, values: Sequence[Any], expect: int | None) -> None:
+        """Write, at once or with the next `flush`. Raises _GuardFailed."""
+        table = _INSERTED.match(sql)
+        if table is None or expect not in (None, 1):
+            for name in [name for name in self._waiting if name in sql]:
+                self._insert(name)
+            _guard(self._transaction.execute(sql, values).rowcount, expect, sql)
+            return
+        groups = self._waiting.setdefault(table[1], [])
+        if not groups or groups[-1][0] != sql or groups[-1][2] != expect:
+            groups.append((sql, [], expect))
+        groups[-1][1].append(values)
+
+    def flush(self) -> None:
+        """Write whatever waits."""
+        for name in list(self._waiting):
+            self._insert(name)
+
+    def _insert(self, name: str) -> None:
+        for sql, rows, expect in self._waiting.pop(name):
+            changed = self._transaction.executemany(sql, rows).rowcount
+            _guard(changed, None if expect is None else len(rows), sql)
+
+
+_INSERTED = re.compile(r"INSERT INTO (\w+) \([^()]*\) VALUES \([?, ]*\)(?! RETURNING)")
+"""An insert of given values, and its table. Subqueries among the values would look at other rows: not matched."""
 
 
 class Applier:
@@ -121,7 +162,7 @@ class Applier:
             if source is not None and _place(source) not in owned:
                 owned[_place(source)] = self._owned(transaction, source)
         try:
-            results = transaction.attempt(lambda: [self._one(transaction, item, owned) for item in items])
+            results = transaction.attempt(lambda: self._together(transaction, items, owned))
         except Exception as error:
             _raise_if_lost(error)
             results = [self._one_alone(transaction, item, owned) for item in items]
@@ -152,8 +193,23 @@ class Applier:
         ).fetchone()
         return progress if row is not None and row[0] == source.generation else None
 
+    def _together(
+        self,
+        transaction: Transaction,
+        items: Sequence[_Item],
+        owned: dict[tuple[str, str, int, int], PartitionProgress | None],
+    ) -> list[Result]:
+        rows = _Rows(transaction)
+        results = [self._one(transaction, item, owned, rows) for item in items]
+        rows.flush()
+        return results
+
     def _one(
-        self, transaction: Transaction, item: _Item, owned: dict[tuple[str, str, int, int], PartitionProgress | None]
+        self,
+        transaction: Transaction,
+        item: _Item,
+        owned: dict[tuple[str, str, int, int], PartitionProgress | None],
+        rows: _Rows,
     ) -> Result:
         if item.invalid:
             return Result(applied=False, reason="invalid", detail=item.invalid)
@@ -166,9 +222,7 @@ class Applier:
                 return _DUPLICATE
             transaction.on_undo(lambda: progress.unfinish(source.offset))
         for sql, values, expect in item.writes:
-            changed = transaction.execute(sql, values).rowcount
-            if expect is not None and changed != expect:
-                raise _GuardFailed(f"{changed} rows changed instead of {expect}: {sql[:200]}")
+            rows.write(sql, values, expect)
         if item.entries:
             self._appender.append(transaction, item.entries)
         return _APPLIED
@@ -177,7 +231,7 @@ class Applier:
         self, transaction: Transaction, item: _Item, owned: dict[tuple[str, str, int, int], PartitionProgress | None]
     ) -> Result:
         try:
-            return transaction.attempt(lambda: self._one(transaction, item, owned))
+            return transaction.attempt(lambda: self._together(transaction, [item], owned)[0])
         except _GuardFailed as error:
             return Result(applied=False, reason="conflict", detail=str(error))
         except Exception as error:
@@ -186,6 +240,11 @@ class Applier:
             race = getattr(error, "sqlite_errorname", "") in _RACES
             detail = f"{type(error).__name__}: {error}"
             return Result(applied=False, reason="conflict" if race else "invalid", detail=detail)
+
+
+def _guard(changed: int, expect: int | None, sql: str) -> None:
+    if expect is not None and changed != expect:
+        raise _GuardFailed(f"{changed} rows changed instead of {expect}: {sql[:200]}")
 
 
 def _place(source: Delivery) -> tuple[str, str, int, int]:

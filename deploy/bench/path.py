@@ -21,6 +21,7 @@ from bus.delivery.ledger import send_ledger
 from bus.message import Contact, Party, Reply, decode, derive_id
 from deploy.core import Core, open_core
 from deploy.settings import ProductSettings
+from workers.records.demo import load_demo
 
 __all__ = ["run"]
 
@@ -32,13 +33,26 @@ _AT_ONCE = 64
 _GIVE_UP_S = 180.0
 
 _TEXTS = (
-    ("de", "Guten Tag, auf meiner Abrechnung steht die Bestellung SO-10234 zweimal. Bitte prüfen Sie das."),
-    ("nb", "Hei, jeg vil gjerne returnere en vare fra bestilling SO-10301. Hvordan gjør jeg det?"),
-    ("en", "Hello, where is my order SO-10388? It should have arrived on Monday."),
-    ("de", "Meine Kaffeemaschine ist defekt und heizt nicht mehr, was kann ich tun?"),
-    ("nb", "Når åpner dere på lørdag?"),
-    ("en", "I was charged a different price than the one on the shelf for order SO-10388."),
-)
+    ("de", "Guten Tag, auf meiner Abrechnung steht die Bestellung {order} zweimal. Bitte prüfen Sie das."),
+    ("nb", "Hei, jeg vil gjerne returnere en vare fra bestilling {order}. Hvordan gjør jeg det?"),
+    ("en", "Hello, where is my order {order}? It should have arrived on {day} March."),
+    ("de", "Meine Kaffeemaschine ist defekt und heizt seit dem {day}. März nicht mehr, was kann ich tun?"),
+    ("nb", "Når åpner dere på lørdag den {day}.?"),
+    ("en", "I was charged {amount} more than the price on the shelf for order {order}."),
+    ("de", "Guten Tag,\n\nich habe am {day}. Februar bei Ihnen bestellt ({order}) und noch nichts bekommen. Können Sie "
+     "mir bitte sagen, wo das Paket gerade ist? Ich brauche es bis zum Wochenende.\n\nMit freundlichen Grüßen\n{name}"),
+    ("nb", "Hei!\n\nJeg ble trukket to ganger for {order}, {amount} hver gang. Kan dere betale tilbake det ene "
+     "beløpet? Takk på forhånd.\n\nVennlig hilsen\n{name}"),
+    ("en", "Hi,\n\nthe jacket from order {order} is too small. Could I exchange it for the next size up? I have not "
+     "worn it and the label is still on.\n\nKind regards\n{name}"),
+    ("de", "Ich möchte die Bestellung {order} widerrufen und mein Geld zurück.\n\n{name}"),
+    ("nb", "Jeg vil snakke med et menneske om bestilling {order}."),
+    ("en", "Can I pay with a gift card, and do you deliver to the islands?"),
+)  # fmt: skip
+_ORDERS = ("SO-10234", "SO-10301", "SO-10388", "SO-10412")
+"""Half of the contacts name an order of the demo's, which are looked up; the others one that does not exist."""
+_NAMES = ("Anke Petersen", "Jonas Weber", "Kari Lunde", "Ola Nordmann", "Tom Baker", "Priya Shah", "Grete Ohlsen")
+_SUBJECTS = {"de": "Anfrage", "nb": "Henvendelse", "en": "Question"}
 
 _times = select(send_ledger.c.planned_at, send_ledger.c.body).where(send_ledger.c.planned_at >= bindparam("since"))
 _answers_of = select(func.count(func.distinct(send_ledger.c.case_id)).label("n"))
@@ -49,6 +63,7 @@ async def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="contactbus-bench-") as folder:
         settings = ProductSettings(data=folder, log_level="ERROR")
         core = await open_core(Layered(), settings, public_url="http://127.0.0.1")
+        await load_demo(core.engine, core.clock)
         cores = len(os.sched_getaffinity(0))
         workers = [await _worker(folder) for _ in range(cores)]
         try:
@@ -94,22 +109,31 @@ async def _worker(folder: str) -> asyncio.subprocess.Process:
 
 
 def _contact(core: Core, name: str, number: int) -> Contact:
+    """Each from a person and a mail domain of its own: one domain that writes a thousand times is soon not answered."""
     language, text = _TEXTS[number % len(_TEXTS)]
     now = core.clock.now()
-    address = f"{name}-{number}@customer.example"
+    address = _address(name, number)
+    writer = _NAMES[number % len(_NAMES)]
+    orders = _ORDERS if number % 2 else (f"SO-{20000 + number % 70000}",)
     return Contact(
         id=derive_id("c", "bench", address),
         tenant=core.settings.tenant,
         channel="email",
         account="hilfe@shop.example",
         conversation=f"<{address}>",
-        sender=Party(kind="email", address=address, name=""),
+        sender=Party(kind="email", address=address, name=writer),
         occurred_at=now,
         received_at=now,
-        subject="Anfrage" if language == "de" else "Henvendelse" if language == "nb" else "Question",
-        text=text,
+        subject=_SUBJECTS[language],
+        text=text.format(
+            order=orders[number % len(orders)], day=number % 28 + 1, amount=f"{number % 90 + 5},00 kr", name=writer
+        ),
         native={"message_id": f"<{address}>"},
     )
+
+
+def _address(name: str, number: int) -> str:
+    return f"customer@{name}-{number}.example"
 
 
 async def _accept(core: Core, name: str, number: int) -> None:
@@ -147,7 +171,7 @@ async def _half_load(core: Core, rate: float, before: int) -> list[float]:
     tasks: set[asyncio.Task[None]] = set()
     for number in range(count):
         await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
-        begun[f"half-{number}@customer.example"] = to_micros(core.clock.now())
+        begun[_address("half", number)] = to_micros(core.clock.now())
         task = asyncio.create_task(_accept(core, "half", number))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
