@@ -40,8 +40,9 @@ class _File:
 
 
 def routes() -> list[web.RouteDef]:
-    """`/assets/...`: what all pages share."""
-    return static_files("/assets", Path(__file__).parent)
+    """`/assets/...`: what all pages share; and the icon that browsers ask for of themselves."""
+    here = Path(__file__).parent
+    return [*static_files("/assets", here), web.get("/favicon.ico", _handler(_read(here / "logo.svg")))]
 
 
 def static_files(prefix: str, folder: Path) -> list[web.RouteDef]:

@@ -19,6 +19,7 @@ from playwright.async_api import Browser, async_playwright
 from adapters.email.mailbox import Mailbox
 from bus.adapter.tokens import Signer
 from bus.clock import SystemClock, to_micros
+from bus.delivery.outcome import Outcome, Write
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record
 from bus.log.topics import lane_of
@@ -33,6 +34,7 @@ from workers.case.people import person_write
 from workers.case.work import Identified, Intent, Understanding, WorkItem
 from workers.desk.files import FileKeeper  # noqa: F401 - declares the desk's tables before the schema is created
 from workers.desk.login import login_url
+from workers.desk.schema import INSERT_FILE
 from workers.desk.web import DeskPages
 from workers.packs import load
 
@@ -119,7 +121,7 @@ class House:
             )
         )  # fmt: skip
         if with_person:
-            draft.do(rules.HandOver(reason="asked", until=now + timedelta(minutes=minutes)))
+            draft.do(rules.HandOver(reason=data.get("handed", "asked"), until=now + timedelta(minutes=minutes)))
         draft.writes.append(
             person_write(
                 tenant=tenant, id=person, name=data["name"], language=data["language"], customer="", at=to_micros(now)
@@ -141,6 +143,17 @@ class House:
         )
         draft.do(rules.Receive(actor="customer", received=received))
         await self.apply(draft)
+
+    async def keep_file(self, case: str, data: bytes, media_type: str, name: str) -> None:
+        """A file that came with the first contact."""
+        digest = await self.blobs.put(data)
+        params = {
+            "tenant": "shop", "case_id": case, "contact": f"c-{case}-1", "digest": digest, "role": "attachment",
+            "name": name, "media_type": media_type, "size": len(data), "at": to_micros(self.clock.now()),
+        }  # fmt: skip
+        outcome = Outcome(writes=(Write(statement=INSERT_FILE, params=params),))
+        [result] = await self.engine.apply([Effect(outcome=outcome)])
+        assert result.applied, result
 
     async def progress(self, case: str, state_name: str, *, tenant: str = "shop") -> None:
         """News of the last reply."""

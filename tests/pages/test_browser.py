@@ -4,18 +4,20 @@ Pictures of every surface are written to tests/pictures for a person to look at.
 """
 
 import asyncio
+import io
 import re
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from PIL import Image
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
 HOSTILE = [
     "<script>window.hit=1</script>",
     "<img src=x onerror='window.hit=1'>",
-    "\"><svg onload=window.hit=1>",
+    '"><svg onload=window.hit=1>',
     "javascript:window.hit=1",
     "{{constructor.constructor('window.hit=1')()}}",
     "</textarea><iframe srcdoc='<script>parent.hit=1</script>'>",
@@ -217,6 +219,71 @@ async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser)
     assert await page.is_enabled("desk-composer .primary")
 
 
+async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, browser, soon):
+    case = await house.make_case()
+    alone = await open_desk(house, browser)
+    await alone.click("[data-case]")
+    await alone.wait_for_selector(".message")
+    assert await alone.locator(".hand-on").count() == 0
+    ole = await house.sign_in(person="Ole")
+    stranger = await house.sign_in(tenant="bank", person="Eva")
+    page = await open_desk(house, browser)
+    await page.click("[data-case]")
+    await page.wait_for_selector(".hand-on")
+    assert await page.locator(".hand-on option").all_text_contents() == ["to whom?", "Ole"]
+    assert await page.is_disabled("[data-key='assign']")
+    await page.select_option("[data-key='assign-to']", "Ole")
+    await page.click("[data-key='assign']")
+
+    async def given():
+        return (await house.state(case)).assignee == "Ole"
+
+    await soon(given)
+    await page.wait_for_selector("text=with Ole")
+    await ole.close()
+    await stranger.close()
+
+
+async def test_the_pages_of_a_scan_are_leafed_through(house, browser):
+    sheets = [Image.new("L", (620, 877), 250 - 80 * number) for number in range(3)]
+    data = io.BytesIO()
+    sheets[0].save(data, "PDF", save_all=True, append_images=sheets[1:])
+    case = await house.make_case("kari")
+    await house.keep_file(case, data.getvalue(), "application/pdf", "Brev.pdf")
+    faults = []
+    page = await open_desk(house, browser, faults=faults)
+    await page.click("[data-case]")
+    await page.wait_for_selector(".leaf:not([hidden])")
+    assert "Page 1 of 3" in await page.text_content(".leaf")
+    assert await page.is_disabled(".leaf button >> nth=0")
+    for number in (2, 3):
+        await page.click(".leaf button >> nth=1")
+        assert f"Page {number} of 3" in await page.text_content(".leaf")
+    assert await page.is_disabled(".leaf button >> nth=1")
+    # News of the case brings no reader back to the first page.
+    await house.write_in(case, "Hallo?")
+    await page.wait_for_function("() => document.querySelectorAll('.message.customer').length === 2")
+    await page.wait_for_selector(".leaf:not([hidden])")
+    assert "Page 3 of 3" in await page.text_content(".leaf")
+    assert "page=2" in await page.get_attribute(".scan", "src")
+    await page.wait_for_function("() => document.querySelector('.scan').naturalWidth > 0")
+    assert await violations(page) == []
+    assert faults == []
+    await picture(page, "desk-en-light-1440-scan")
+
+
+async def test_reasons_are_shown_in_the_readers_language(house, browser):
+    await house.make_case(
+        reasons=("rule: fly i flint", "zweimal", "left the channel"), handed="refund: 520,00 €, ceiling.software"
+    )
+    page = await open_desk(house, browser, language="nb")
+    await page.click("[data-case]")
+    await page.wait_for_selector(".message")
+    shown = await page.text_content("desk-context")
+    assert "tydelige ord «fly i flint», zweimal, forlot samtalen" in shown
+    assert "tilbakebetaling: 520,00 €, over beløpet som programvaren avgjør" in await page.text_content(".timeline")
+
+
 async def test_clocks_turn_amber_and_red(house, browser):
     await house.make_case("grete", minutes=1)
     page = await open_desk(house, browser)
@@ -266,7 +333,9 @@ async def test_the_start_page_in_every_language_scheme_and_width(start, browser,
     await start.traveller.whole("jonas", "Bitte ziehen Sie den Stecker für eine Minute.")
     kari = await start.traveller.received("kari")
     await start.traveller.understood("kari", kari)
-    await start.mailbox.keep("a@shop.example", ["grete.ohlsen@kunde.example"], b"Subject: Hi\r\n\r\nhttp://x.example/y\r\n")
+    await start.mailbox.keep(
+        "a@shop.example", ["grete.ohlsen@kunde.example"], b"Subject: Hi\r\n\r\nhttp://x.example/y\r\n"
+    )
     for scheme in ("light", "dark"):
         for width in (360, 1440):
             if language != "de" and (scheme, width) in LESS:

@@ -44,6 +44,14 @@ async def test_pages_beyond_the_last_are_no_pictures(kind, media_type):
         await Pictures().draw(data, media_type, 2)
 
 
+@pytest.mark.parametrize(
+    ("kind", "media_type", "pages"),
+    [("PDF", "application/pdf", 3), ("TIFF", "image/tiff", 2), ("JPEG", "image/jpeg", 1), ("PNG", "image/png", 1)],
+)
+async def test_pages_are_counted(kind, media_type, pages):
+    assert await Pictures().count(image(kind, pages), media_type) == pages
+
+
 def bomb():
     # 60,000 x 60,000 pixels of nothing: a few kilobytes in the file, gigabytes when unpacked.
     data = io.BytesIO()
@@ -65,6 +73,9 @@ def bomb():
 async def test_what_cannot_be_drawn_is_refused(data, media_type):
     with pytest.raises(NoPicture):
         await Pictures().draw(bomb() if data is None else data, media_type, 0)
+    if media_type == "application/pdf":
+        with pytest.raises(NoPicture):
+            await Pictures().count(data, media_type)
 
 
 async def test_originals_and_attachments_are_listed_under_their_case(house):
@@ -97,6 +108,9 @@ async def test_originals_and_attachments_are_listed_under_their_case(house):
     picture = await client.get(f"/desk/api/cases/{case}/files/{digests[1]}/picture")
     assert picture.content_type == "image/png"
     assert Image.open(io.BytesIO(await picture.read())).format == "PNG"
+    counted = await client.get(f"/desk/api/cases/{case}/files/{digests[1]}/pages")
+    assert await counted.json() == {"pages": 1}
+    assert (await client.get(f"/desk/api/cases/{case}/files/{digests[0]}/pages")).status == 404
     mail = await client.get(f"/desk/api/cases/{case}/files/{digests[0]}")
     assert await mail.read() == original
     assert ".eml" in mail.headers["Content-Disposition"]

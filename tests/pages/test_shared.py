@@ -63,6 +63,29 @@ def test_every_event_of_a_case_has_a_sentence():
     assert {f"closing.{reason}{part}" for reason in REASONS for part in ("", ".todo")} <= WORDS["en"].keys()
 
 
+def test_every_reason_of_a_hand_over_has_words():
+    """What software writes down in English for people is shown in theirs; rules and the customer's words may follow."""
+    said = set()
+    for source in [*ROOT.glob("workers/*/*.py"), *ROOT.glob("deploy/dead_letter_case.py")]:
+        text = source.read_text()
+        said |= set(re.findall(r'(?:\bPerson|hand_over)\((?:turn, procedure, )?f?"([^"{:]+)', text))
+        said |= set(re.findall(r'(?:HandOver|HandedOver)\([^()]*reason="([^"]+)"', text))
+        said |= set(re.findall(r'^_REASON = "([^"]+)"', text, re.MULTILINE))
+    assert len(said) > 25
+    never_shown = {"wrote again"}
+    assert {f"reason.{reason}" for reason in said - never_shown} - WORDS["en"].keys() == set()
+
+
+def test_what_triage_went_by_has_words():
+    text = (ROOT / "workers/triage/understand.py").read_text()
+    fixed = set(re.findall(r'\("([a-z ]+)",\), \{', text)) | set(re.findall(r'why = "([a-z ]+)"', text))
+    assert len(fixed) >= 3
+    built = {f"channel: {request}" for request in ("person", "callback", "voicemail")}
+    built |= {f"nothing but {bare}" for bare in ("yes", "no", "thanks", "done", "greeting")}
+    built |= {"rule", "danger", "answers the question"}
+    assert {f"because.{reason}" for reason in fixed | built} - WORDS["en"].keys() == set()
+
+
 def test_german_is_polite_and_norwegian_is_not_danish():
     informal = re.compile(r"\b(du|dein|deine|dir|dich)\b", re.IGNORECASE)
     assert [key for key, words in WORDS["de"].items() if informal.search(words)] == []
@@ -139,6 +162,13 @@ async def test_files_are_served_compressed_once_and_checked_by_tag(house):
         assert (again.status, await again.read()) == (304, b"")
         for path in ("/assets/static.py", "/assets/../static.py", "/assets/%2e%2e/log/port.py", "/assets/"):
             assert (await client.get(path)).status == 404, path
+
+
+async def test_browsers_that_ask_for_an_icon_get_ours(house):
+    async with aiohttp.ClientSession(house.base) as client:
+        icon = await client.get("/favicon.ico")
+        assert (icon.status, icon.content_type) == (200, "image/svg+xml")
+        assert await icon.read() == (ROOT / "bus/web/logo.svg").read_bytes()
 
 
 def test_no_python_is_among_the_files():

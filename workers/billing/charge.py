@@ -85,7 +85,8 @@ class DisputedCharge:
         verdict = judge(proposal, facts_of(file, customer, confirmed=agreed), turn.pack.policy, turn.now)
         if verdict.effect == NEEDS_PERSON:
             self._explain_error(turn, file, wrong)
-            return Person(f"refund of {wrong.amount} {wrong.charge.currency} ({wrong.reason})", say="charge.person")
+            amount = turn.money(wrong.amount, wrong.charge.currency)
+            return Person(f"refund: {', '.join((amount, *verdict.rules))}", say="charge.person")
         if verdict.allowed:
             refund_id, writes = turn.records.refund(
                 tenant=turn.tenant, charge=wrong.charge, amount=wrong.amount, reason=wrong.reason,

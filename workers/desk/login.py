@@ -6,6 +6,7 @@ posts the token: programs that merely look at links (previews, prefetching brows
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -14,7 +15,7 @@ from bus.adapter.tokens import Signer
 from bus.clock import Clock, to_micros
 from bus.delivery.outcome import Outcome, Write
 from bus.store.port import Effect, Store
-from workers.desk.schema import DROP_SESSION, INSERT_SESSION, SELECT_SESSION, USE_LINK
+from workers.desk.schema import DROP_SESSION, INSERT_SESSION, SELECT_PEOPLE, SELECT_SESSION, USE_LINK
 
 __all__ = ["COOKIE", "SESSION_HOURS", "Session", "Sessions", "login_url"]
 
@@ -89,6 +90,11 @@ class Sessions:
         if row is None or row["expires_at"] <= to_micros(self._clock.now()):
             return None
         return Session(tenant=row["tenant"], person=row["person"], digest=row["digest"])
+
+    async def people(self, tenant: str) -> Sequence[str]:
+        """Everybody who is signed in for a tenant: whom work can be handed to."""
+        rows = await self._store.all(SELECT_PEOPLE, {"tenant": tenant, "now": to_micros(self._clock.now())})
+        return [row["person"] for row in rows]
 
     async def close(self, session: Session) -> None:
         """Sign out: the cookie is worthless from now on."""

@@ -13,6 +13,7 @@ __all__ = [
     "INSERT_FILE",
     "INSERT_SESSION",
     "SELECT_FILES",
+    "SELECT_PEOPLE",
     "SELECT_SESSION",
     "USE_LINK",
     "case_file",
@@ -58,6 +59,12 @@ case_file = Table(
 USE_LINK = insert_ignore(desk_link, ["nonce"])
 INSERT_SESSION = insert_ignore(desk_session, ["digest"])
 DROP_SESSION = delete(desk_session).where(desk_session.c.digest == bindparam("given_digest"))
+SELECT_PEOPLE = (
+    select(desk_session.c.person)
+    .where(desk_session.c.tenant == bindparam("tenant"), desk_session.c.expires_at > bindparam("now"))
+    .distinct()
+    .order_by(desk_session.c.person)
+)
 SELECT_SESSION = select(desk_session).where(desk_session.c.digest == bindparam("given_digest"))
 INSERT_FILE = insert_ignore(case_file, ["tenant", "case_id", "contact", "digest"])
 SELECT_FILES = (

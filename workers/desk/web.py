@@ -74,7 +74,8 @@ class DeskPages:
         self._reading = Reading(store=store, clock=clock)
         self._actions = Actions(store=store, clock=clock)
         self._facts = Facts(store=store)
-        self._gate = Gate(Sessions(store=store, signer=signer, clock=clock))
+        self._sessions = Sessions(store=store, signer=signer, clock=clock)
+        self._gate = Gate(self._sessions)
         self._pictures = Pictures()
         self._closing = asyncio.Event()
 
@@ -95,6 +96,7 @@ class DeskPages:
             web.get(case, read(_known(self._case))),
             web.get(case + "/files/{digest}", read(_known(self._file))),
             web.get(case + "/files/{digest}/picture", read(_known(self._picture))),
+            web.get(case + "/files/{digest}/pages", read(_known(self._pages))),
             web.post(case + "/reply", change(_known(self._reply))),
             web.post(case + "/note", change(_known(self._note))),
             web.post(case + "/{action:take|release|assign|kept|answered|close}", change(_known(self._act))),
@@ -130,7 +132,9 @@ class DeskPages:
         view = request.query.get("view", "waiting")
         if view not in VIEWS:
             return refuse(400, "form")
-        return answer({"rows": await self._reading.queue(session.tenant, view), "server_time": self._clock.now()})
+        rows = await self._reading.queue(session.tenant, view)
+        people = await self._sessions.people(session.tenant)
+        return answer({"rows": rows, "people": people, "server_time": self._clock.now()})
 
     async def _case(self, request: web.Request, session: Session) -> web.StreamResponse:
         case = request.match_info["case"]
@@ -213,6 +217,15 @@ class DeskPages:
             "Cache-Control": "private, max-age=3600",
         }
         return web.Response(body=png, content_type="image/png", headers=headers)
+
+    async def _pages(self, request: web.Request, session: Session) -> web.StreamResponse:
+        found = await self._found(request, session)
+        if found is None or found[0]["media_type"] not in PICTURES:
+            return refuse(404, "gone")
+        try:
+            return answer({"pages": await self._pictures.count(found[1], found[0]["media_type"])})
+        except NoPicture:
+            return refuse(404, "gone")
 
     async def _found(self, request: web.Request, session: Session) -> tuple[Mapping[str, Any], bytes] | None:
         """A file that came with this case of this tenant, and its bytes: knowing a digest opens nothing."""

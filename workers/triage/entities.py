@@ -63,6 +63,7 @@ _NAMED_DAY = re.compile(
 _PHONE = re.compile(
     r"(?<![\w+])(?:\+|00)[0-9][0-9 ()/.-]{6,18}[0-9](?![0-9])|(?<![\w.,+-])0[0-9][0-9 /.-]{5,14}[0-9](?![0-9])"
 )
+_DIGIT = re.compile(r"[0-9]")
 _CHOICE = re.compile(r"^\W*([1-9])\W*$")
 _REGIONS = {"de": "DE", "nb": "NO", "en": "GB"}
 
@@ -101,7 +102,7 @@ class Entities:
                 value = f"{prefix.group().upper() if prefix else ''}-{digits}"
                 if strict.fullmatch(value):
                     yield _entity(kind, value, match)
-        if not any(character.isdigit() for character in text):
+        if _DIGIT.search(text) is None:
             return
         for match in _IBAN.finditer(text):
             value = match.group().replace(" ", "")

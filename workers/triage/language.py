@@ -92,8 +92,8 @@ class Languages:
 
     def _votes(self, tokens: list[str]) -> dict[str, int]:
         return {
-            language: sum(token in self._small[language] for token in tokens)
-            - sum(token in self._foreign[language] for token in tokens)
+            language: len([token for token in tokens if token in self._small[language]])
+            - len([token for token in tokens if token in self._foreign[language]])
             for language in self._languages
         }
 

@@ -1,10 +1,10 @@
 """The pack's word lists, compiled: which entry of a list stands in a text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-__all__ = ["GAP_WORDS", "Phrases", "plain"]
+__all__ = ["GAP_WORDS", "Index", "Phrases", "plain"]
 
 GAP_WORDS = 4
 """So many words may stand for `...`: enough for what is said between, too few to bridge two sentences."""
@@ -26,7 +26,8 @@ class Phrases:
     def __init__(self, entries: Sequence[str]) -> None:
         parts = sorted((_pattern(entry) for entry in entries if entry.strip()), key=len, reverse=True)
         self._pattern = re.compile(rf"(?<![^ ])(?:{'|'.join(parts)})(?![^ ])") if parts else _NEVER
-        self._keys = _keys_of(entries)
+        self.keys = _keys_of(entries)
+        """First letters of its entries; None when one may begin with anything."""
         self._whole = frozenset(plain(entry) for entry in entries)
 
     def find(self, words: str) -> str:
@@ -57,7 +58,23 @@ class Phrases:
 
     def _possible(self, words: str) -> bool:
         # Forty lists are tried on every text and nearly all have nothing in it: a look at the first letters tells.
-        return self._keys is None or not self._keys.isdisjoint(_keys_in(words))
+        return self.keys is None or not self.keys.isdisjoint(_keys_in(words))
+
+
+class Index:
+    """Many lists by the first letters of their entries: which of them are worth trying on a text."""
+
+    def __init__(self, lists: Mapping[tuple[str, str], Phrases]) -> None:
+        self._always = frozenset(place for place, phrases in lists.items() if phrases.keys is None)
+        self._places: dict[str, set[tuple[str, str]]] = {}
+        for place, phrases in lists.items():
+            for key in phrases.keys or ():
+                self._places.setdefault(key, set()).add(place)
+
+    def possible(self, words: str) -> set[tuple[str, str]]:
+        """The places of lists that may have an entry in plain words."""
+        known = self._places.keys() & _keys_in(words)
+        return set(self._always).union(*(self._places[key] for key in known))
 
 
 @lru_cache(maxsize=16)

@@ -21,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from workers.case.work import Intent
+from workers.triage.pieces import Pieces
 
 __all__ = ["FOLDS", "Model", "Prediction", "model_path"]
 
@@ -85,6 +86,7 @@ class Model:
         self._words, self._pieces = words, pieces
         self._weights = np.ascontiguousarray(weights, dtype=np.float32)
         self._bias = np.asarray(bias, dtype=np.float32)
+        self._fast_pieces = Pieces(pieces)
         self._names = _by_place(words.vocabulary_)
         self._loud = np.array([not label.startswith(_QUIET) for label in self.labels])
 
@@ -151,7 +153,7 @@ class Model:
 
     def _scores(self, rows: Sequence[str]) -> tuple[Any, tuple[Any, Any]]:
         words = self._words.transform(rows)
-        pieces = self._pieces.transform(rows)
+        pieces = self._fast_pieces.transform(rows)
         count = words.shape[1]
         scores = words @ self._weights[:, :count].T + pieces @ self._weights[:, count:].T + self._bias
         return np.asarray(scores), (words, pieces)

@@ -11,7 +11,7 @@ from workers.case.work import Entity
 from workers.packs import Pack, Words
 from workers.triage.entities import Entities
 from workers.triage.language import Hints, Languages
-from workers.triage.lists import Phrases, plain
+from workers.triage.lists import Index, Phrases, plain
 
 __all__ = ["Reader", "Reading"]
 
@@ -90,6 +90,9 @@ class Reader:
         self._languages = Languages(pack)
         self._entities = Entities(pack)
         self._lists = {language: _Lists(pack.words[language]) for language in pack.languages}
+        self._search = Index(
+            {(language, name): lists[name] for language, lists in self._lists.items() for name in _SEARCHED}
+        )
 
     def read(self, text: str, subject: str, hints: Hints) -> Reading:
         """Everything that rules find in what somebody wrote this time."""
@@ -102,7 +105,7 @@ class Reader:
         entities = self._entities.find(text, language)
         tone, tone_words = self._tone(text, words, language)
         bare, answer = _answer(own_words, lists)
-        found = {name: self._first(name, words, language) for name in _SEARCHED}
+        found = self._searched(words, language)
         for name, alone in (("person", "person_alone"), ("stop", "stop_alone")):
             if not found[name] and any(each[alone].is_whole(own_words) for each in self._lists.values()):
                 found[name] = own_words
@@ -121,12 +124,17 @@ class Reader:
             **found,
         )
 
-    def _first(self, name: str, words: str, language: str) -> str:
-        """The first entry of a list in the text's language, then in the others: what must not be missed may not hang
-        on a language that was guessed wrong.
+    def _searched(self, words: str, language: str) -> dict[str, str]:
+        """The first entry of each list in the text's language, then in the others: what must not be missed may not
+        hang on a language that was guessed wrong.
         """
-        order = (language, *(other for other in self._lists if other != language))
-        return next((hit for each in order if (hit := self._lists[each][name].find(words))), "")
+        found = dict.fromkeys(_SEARCHED, "")
+        possible = self._search.possible(words)
+        for each in (language, *(other for other in self._lists if other != language)):
+            for name in _SEARCHED:
+                if not found[name] and (each, name) in possible:
+                    found[name] = self._lists[each][name].find(words)
+        return found
 
     def _tone(self, text: str, words: str, language: str) -> tuple[str, tuple[str, ...]]:
         lists = self._lists[language]

@@ -9,7 +9,7 @@ import { channelName, languageName } from "./words.js";
 const ANYTHING_ELSE = {
   de: "Kann ich sonst noch etwas für Sie tun?",
   nb: "Er det noe annet jeg kan hjelpe deg med?",
-  en: "Is there anything else I can help you with?",
+  en: "Is there anything else I can do for you?",
 };
 
 export class DeskComposer extends HTMLElement {

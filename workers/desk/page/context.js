@@ -2,7 +2,7 @@
 
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
-import { aboutWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
+import { aboutWords, becauseWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
 
 const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
 
@@ -64,7 +64,7 @@ export class DeskContext extends HTMLElement {
         last.intents?.length ? t("desk.understood.about", { issue: issueName(last.intents[0]) }) : t("desk.about.unknown"),
         last.confidence ? h("span", { class: "tag figures" }, `${Math.round(last.confidence * 100)}\u00a0%`) : null,
       ),
-      last.reasons?.length ? h("p", { class: "quiet" }, t("desk.because", { words: last.reasons.join(", ") })) : null,
+      last.reasons?.length ? h("p", { class: "quiet" }, t("desk.because", { words: last.reasons.map(becauseWords).join(", ") })) : null,
       h("p", { class: "quiet" }, t("desk.goes", { department: departmentName(last.department || "desk") }), last.tone && last.tone !== "calm" ? `, ${t(`flag.${last.tone}`)}` : ""),
     );
   }

@@ -23,6 +23,7 @@ class DeskApp extends HTMLElement {
   #stale = new Set();
   #help = false;
   #asked = 0;
+  #people = [];
 
   async connectedCallback() {
     await useLanguage(preferredLanguage());
@@ -204,6 +205,7 @@ class DeskApp extends HTMLElement {
       const answer = await get(`queue?view=${queue.view}`);
       serverTime(answer.server_time);
       queue.rows = answer.rows;
+      this.#people = answer.people;
       queue.failed = false;
     } catch (refusal) {
       if (refusal.status === 401) location.assign("/desk/login");
@@ -266,6 +268,7 @@ class DeskApp extends HTMLElement {
         mine
           ? h("button", { class: "small", dataset: { key: "give-back" }, onclick: () => this.#act("release") }, t("desk.release"))
           : h("button", { class: "small", dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
+        this.#handOn(row),
       ),
     );
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
@@ -276,6 +279,20 @@ class DeskApp extends HTMLElement {
     composer.show(view);
     context.view = view;
     context.render();
+  }
+
+  /** Who else is signed in can be given the case; alone at the desk there is nobody to choose. */
+  #handOn(row) {
+    const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee);
+    if (!others.length || row.status === "closed") return null;
+    const choice = h(
+      "select",
+      { "aria-label": t("desk.assign.to"), dataset: { key: "assign-to" }, onchange: () => (give.disabled = !choice.value) },
+      h("option", { value: "" }, t("desk.assign.to")),
+      others.map((person) => h("option", { value: person }, person)),
+    );
+    const give = h("button", { class: "small", disabled: true, dataset: { key: "assign" }, onclick: () => this.#act("assign", { to: choice.value }) }, t("desk.assign"));
+    return h("span", { class: "hand-on" }, choice, give);
   }
 
   async #act(action, body = {}) {

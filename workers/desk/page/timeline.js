@@ -2,6 +2,7 @@
 
 import { channelIcon, h, icon } from "/assets/dom.js";
 import { formatDay, formatMoney, formatTime, t, tOr } from "/assets/i18n.js";
+import { scan } from "./scan.js";
 import { actorName, channelName, departmentName, issueName, reasonName } from "./words.js";
 
 const SPOKEN = new Set(["received", "reply-planned", "noted"]);
@@ -112,9 +113,7 @@ function fileList(files, caseId) {
       return h(
         "li",
         {},
-        file.picture
-          ? h("img", { src: `${address(file)}/picture`, alt: t("desk.file.picture", { name }), loading: "lazy", class: "scan" })
-          : null,
+        file.picture ? scan(address(file), name) : null,
         h("a", { href: address(file), download: "" }, icon("letter"), name, h("span", { class: "quiet" }, ` ${size(file.size)}`)),
       );
     }),

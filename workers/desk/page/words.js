@@ -40,5 +40,19 @@ export function actorName(actor) {
 /** What to call somebody without a name. */
 export const nobody = (row) => (row.channel === "chat" ? "desk.name.visitor" : "desk.name.unknown");
 
-/** Why people were asked to take over: a reason of ours, an issue of the pack, or what the worker wrote. */
-export const reasonName = (reason) => tOr(`reason.${reason}`, reason in issues ? issueName(reason) : reason);
+/** Why people were asked to take over: a reason of ours (perhaps with the rules behind it), or an issue of the pack. */
+export function reasonName(reason) {
+  const whole = tOr(`reason.${reason}`, reason in issues ? issueName(reason) : null);
+  const cut = reason.indexOf(": ");
+  if (whole || cut < 0) return whole || reason;
+  const rules = reason.slice(cut + 2).split(", ").map((rule) => tOr(`rule.${rule}`, rule));
+  return `${tOr(`reason.${reason.slice(0, cut)}`, reason.slice(0, cut))}: ${rules.join(", ")}`;
+}
+
+/** What triage went by: sentences of ours in the reader's language, the customer's own words as they are. */
+export function becauseWords(reason) {
+  const whole = tOr(`because.${reason.replace(/^answers the question .*/, "answers the question")}`, null);
+  if (whole) return whole;
+  const [, kind, words] = /^(rule|danger): (.*)$/s.exec(reason) || [];
+  return kind ? t(`because.${kind}`, { words }) : reason;
+}
