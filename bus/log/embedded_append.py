@@ -79,6 +79,7 @@ class Appender:
     def __init__(self, tell: Callable[[Transaction, frozenset[str], Mapping[int, int]], None]) -> None:
         self._tell = tell
         self._transaction: Transaction | None = None
+        self._epoch = -1
         self._next = -1
         self._topics: dict[str, list[_Head]] = {}
         self._rows: list[tuple[Any, ...]] = []
@@ -134,7 +135,8 @@ class Appender:
             return
         self._transaction = transaction
         self._rows, self._before = [], []
-        if not transaction.same_data:
+        if transaction.epoch != self._epoch:
+            self._epoch = transaction.epoch
             self._forget()
         transaction.before_commit(lambda: self._write(transaction))
 

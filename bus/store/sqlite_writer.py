@@ -33,9 +33,11 @@ DEFAULT_FLOOR_BYTES = 268_435_456
 class Transaction:
     """What a job may do: execute statements, and name what follows its commit or its undoing. Writer thread only."""
 
-    def __init__(self, connection: sqlite3.Connection, *, same_data: bool) -> None:
-        self.same_data = same_data
-        """Nobody else has written since this writer's last commit: what it remembers still holds."""
+    def __init__(self, connection: sqlite3.Connection, *, epoch: int) -> None:
+        self.epoch = epoch
+        """Another number whenever somebody else has written, or a transaction was lost: what was remembered under the
+        same number still holds. Compare with the number it was remembered under, not with the last transaction's: that
+        one may have been no business of whoever remembers."""
         self._connection = connection
         self._wanted = 0
         self._opened = 0
@@ -162,6 +164,7 @@ class Writer:
             self._connection = connect(folder)
         self._full_sync = True
         self._data_version = -1
+        self._epoch = 0
         self._closing: list[sqlite3.Connection] = []
         self._thread = threading.Thread(target=self._run, name="bus-writer", daemon=True)
         self._thread.start()
@@ -279,8 +282,10 @@ class Writer:
             self._full_sync = full
         self._connection.execute("BEGIN IMMEDIATE")
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        same_data, self._data_version = version == self._data_version, version
-        return Transaction(self._connection, same_data=same_data)
+        if version != self._data_version:
+            self._data_version = version
+            self._epoch += 1
+        return Transaction(self._connection, epoch=self._epoch)
 
     def _work(self, transaction: Transaction, job: Job, low: bool) -> _Settled:
         if low and job.intake:
