@@ -1,6 +1,7 @@
 """A running process: channels, workers, timers and pages on one event loop, started and drained in order."""
 
 import asyncio
+import gc
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 _WATCH_S = 1.0
 _LAG_EVERY = 5
 """Lag is read every fifth look: it costs a query per topic."""
+_SETTLED_AFTER = 5
+"""Looks after which what was loaded for good is loaded."""
 _RETAIN_S = 3600.0
 _DRAIN_S = 25.0
 """All of stopping fits under the 30 s that orchestrators grant."""
@@ -112,6 +115,9 @@ class Process:
             await asyncio.sleep(_WATCH_S)
             self.core.metrics.loop_lag.set(max(0.0, loop.time() - before - _WATCH_S))
             looks += 1
+            if looks == _SETTLED_AFTER:
+                # Packs, models and modules stay as long as the process: the collector need not look at them again.
+                gc.freeze()
             if looks % _LAG_EVERY == 0:
                 await self._measure_lag()
 

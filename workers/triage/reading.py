@@ -128,7 +128,7 @@ class Reader:
         """The first entry of each list in the text's language, then in the others: what must not be missed may not
         hang on a language that was guessed wrong.
         """
-        found = dict.fromkeys(_SEARCHED, "")
+        found: dict[str, str] = dict.fromkeys(_SEARCHED, "")
         possible = self._search.possible(words)
         for each in (language, *(other for other in self._lists if other != language)):
             for name in _SEARCHED:
