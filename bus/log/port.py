@@ -141,9 +141,7 @@ class Log(Protocol):
         """
         ...
 
-    async def read(
-        self, topic: str, partition: int, *, start: int = 0, limit: int = 1000
-    ) -> Sequence[StoredRecord]:
+    async def read(self, topic: str, partition: int, *, start: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
         """Stored records of a partition from an offset on; for replay and operators."""
         ...
 

@@ -46,9 +46,12 @@ CASE_LOG = "case.log"
 LIVE_CHANNELS = frozenset({"phone", "chat", "counter"})
 DEPARTMENTS = ("billing", "returns", "sales", "support", "desk")
 
+_CONTACTS_KEPT_DAYS = 28
+"""How long contacts lie on the log: four weeks to list and replay them, and no longer, because a log is no archive."""
+
 _FIXED = {
-    name: Topic(name=name)
-    for name in (CONTACT_RECEIVED, CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG)
+    CONTACT_RECEIVED: Topic(name=CONTACT_RECEIVED, keep_days=_CONTACTS_KEPT_DAYS),
+    **{name: Topic(name=name) for name in (CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG)},
 }
 
 

@@ -487,7 +487,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_timer_due", ["due"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("timer", schema=None) as batch_op:
         batch_op.drop_index("ix_timer_due")
