@@ -233,6 +233,7 @@ async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, browser, 
     assert await page.locator(".hand-on option").all_text_contents() == ["to whom?", "Ole"]
     assert await page.is_disabled("[data-key='assign']")
     await page.select_option("[data-key='assign-to']", "Ole")
+    await picture(page, "desk-en-light-1440-hand-on")
     await page.click("[data-key='assign']")
 
     async def given():
@@ -260,6 +261,10 @@ async def test_the_pages_of_a_scan_are_leafed_through(house, browser):
         await page.click(".leaf button >> nth=1")
         assert f"Page {number} of 3" in await page.text_content(".leaf")
     assert await page.is_disabled(".leaf button >> nth=1")
+    narrow = (await page.locator(".scan").bounding_box())["width"]
+    await page.focus(".enlarge")
+    await page.keyboard.press("Enter")
+    assert (await page.locator(".scan").bounding_box())["width"] > narrow * 2
     # News of the case brings no reader back to the first page.
     await house.write_in(case, "Hallo?")
     await page.wait_for_function("() => document.querySelectorAll('.message.customer').length === 2")
@@ -267,6 +272,7 @@ async def test_the_pages_of_a_scan_are_leafed_through(house, browser):
     assert "Page 3 of 3" in await page.text_content(".leaf")
     assert "page=2" in await page.get_attribute(".scan", "src")
     await page.wait_for_function("() => document.querySelector('.scan').naturalWidth > 0")
+    assert await page.get_attribute(".enlarge", "aria-pressed") == "true"
     assert await violations(page) == []
     assert faults == []
     await picture(page, "desk-en-light-1440-scan")
