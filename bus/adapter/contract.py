@@ -208,4 +208,4 @@ class ChannelPlugin:
     normalise: Callable[[Raw, Any], Normalised]
     create: Callable[[Any, Services], ChannelAdapter]
     raw_from_file: Callable[[bytes, str, Any], Raw]
-    """(bytes, file name, config) -> Raw, for `contactbus normalise CHANNEL FILE`; times come from the input or are 1970."""
+    """(bytes, file name, config) -> Raw, for `contactbus normalise`; times come from the input or are those of 1970."""
