@@ -8,6 +8,8 @@ import pytest
 
 from bus.errors import PoisonError
 from bus.message import Contact, Reply, Status, UnknownBody, decode, decode_body, encode
+from workers.case.changes import CaseChanged
+from workers.case.model import CaseState
 from workers.case.work import CaseTimer, Identified, WorkItem
 
 V1 = Path(__file__).parent / "v1"
@@ -18,6 +20,8 @@ KINDS = {
     "identified": Identified,
     "work_item": WorkItem,
     "case_timer": CaseTimer,
+    "case_changed": CaseChanged,
+    "case_state": CaseState,
 }
 
 
