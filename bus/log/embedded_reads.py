@@ -13,6 +13,10 @@ __all__ = ["LogReads", "Owned"]
 
 # One partition at a time: an index over several made SQLite sort the whole backlog for one batch.
 _RECORDS = "SELECT seq, at, key, id, headers, value FROM log WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT ?"
+_ARM = (
+    "SELECT * FROM (SELECT partition_id, seq, at, key, id, headers, value FROM log"
+    " WHERE partition_id = ? AND seq >= ? ORDER BY seq LIMIT ?)"
+)
 _OWNED = (
     "SELECT g.partition_id, p.topic, p.number, p.head, g.generation, g.next_offset, g.finished_above"
     " FROM log_progress AS g JOIN log_partition AS p ON p.id = g.partition_id"
@@ -59,6 +63,31 @@ class LogReads:
             )
             for offset, at, key, record_id, headers, value in self._reads.rows(_RECORDS, (partition_id, start, limit))
         ]
+
+    def records_of(self, wanted: Sequence[tuple[Owned, int]], share: int) -> list[list[StoredRecord]]:
+        """Up to `share` records of each partition from its offset on, in one statement: at every statement the driver
+        gives up the interpreter, and a busy process takes its time to give it back.
+        """
+        arms = " UNION ALL ".join([_ARM] * len(wanted))
+        params = [value for owned, start in wanted for value in (owned.partition_id, start, share)]
+        found: dict[int, list[StoredRecord]] = {owned.partition_id: [] for owned, _ in wanted}
+        places = {owned.partition_id: owned for owned, _ in wanted}
+        for partition_id, offset, at, key, record_id, headers, value in self._reads.rows(arms, params):
+            owned = places[partition_id]
+            found[partition_id].append(
+                StoredRecord(
+                    topic=owned.place.topic,
+                    partition=owned.place.partition,
+                    offset=offset,
+                    at=at,
+                    key=key,
+                    value=value,
+                    id=record_id,
+                    headers=_decode_headers(headers) if headers != "{}" else {},
+                    generation=owned.generation,
+                )
+            )
+        return list(found.values())
 
     def owned(self, group: str, member: str) -> list[Owned]:
         """What a member owns now."""

@@ -115,17 +115,14 @@ class EmbeddedSubscription:
         # Another partition begins each time, and none may take the whole batch while others wait.
         self._turn += 1
         turn = self._turn % len(ready)
-        ready = ready[turn:] + ready[:turn]
+        ready = (ready[turn:] + ready[:turn])[:max_records]
+        share = -(-max_records // len(ready)) if ready else 0
+        wanted = [(owned, self._progress[owned.place].position) for owned in ready]
         found: list[StoredRecord] = []
-        for index, owned in enumerate(ready):
-            room = max_records - len(found)
-            if room <= 0:
-                break
-            progress = self._progress[owned.place]
-            share = -(-room // (len(ready) - index))
-            records = self._engine.log_reads.records(
-                owned.partition_id, owned.place, progress.position, share, owned.generation
-            )
-            known = progress.hand_out([record.offset for record in records])
+        room = max_records
+        for owned, records in zip(ready, self._engine.log_reads.records_of(wanted, share), strict=True):
+            records = records[:room]
+            room -= len(records)
+            known = self._progress[owned.place].hand_out([record.offset for record in records])
             found.extend(record for record in records if record.offset not in known)
         return found
