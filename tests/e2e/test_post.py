@@ -1,9 +1,11 @@
 """Letters from the drop folder to the letter tray."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
+import aiohttp
 import pypdfium2
 
 from adapters.post.samples import make_scan
@@ -59,6 +61,36 @@ async def test_a_withdrawal_by_letter_is_answered_by_letter_and_goes_on_by_mail(
     assert len(cases) == 2
     claimed = next(one for one in cases if one["id"] != case["id"])
     assert (claimed["link"], claimed["claims"]) == ("claimed", case["id"])
+
+    # Her address is on file, so the answer carries a link; with it the mail goes to where it belongs.
+    (question,) = product.mailbox.sent_to(KARI)
+    link = re.search(r"http://\S+/confirm/\S+", question.text)
+    assert link is not None, question.text
+    async with aiohttp.ClientSession() as browser, browser.post(link[0]) as pressed:
+        assert pressed.status == 200
+
+    async def joined() -> bool:
+        received = [event for event in await product.timeline(case["id"]) if event["kind"] == "received"]
+        return any("saken min" in event["text"] for event in received) and len(received) >= 2
+
+    await tools.eventually(joined, 30, "the mail in the case of the letter")
+    by_id = {one["id"]: one for one in await product.cases()}
+    assert by_id.keys() == {case["id"], claimed["id"]}
+    assert by_id[claimed["id"]]["status"] == "closed"
+    assert by_id[case["id"]]["status"] != "closed"
+    await product.mails_to(KARI, 2)
+
+    # From now on her address is proven: the number alone attaches, without a question.
+    await product.send(
+        tools.mail(f"Kari Lunde <{KARI}>", "Enda et spørsmål", f"Hei igjen, sak {number}: har dere fått pakken?")
+    )
+
+    async def attached() -> bool:
+        timeline = await product.timeline(case["id"])
+        return any("har dere fått" in event.get("text", "") for event in timeline if event["kind"] == "received")
+
+    await tools.eventually(attached, 30, "the next mail in the same case")
+    assert len(await product.cases()) == 2
 
 
 async def test_the_same_letter_three_times_and_broken_files(product: Any, tools: Any) -> None:
