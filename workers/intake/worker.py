@@ -1,7 +1,7 @@
 """The intake worker: person by identity, case by token, thread or number, and the case opened if it is new."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import bindparam, select
 
@@ -9,7 +9,7 @@ from bus.clock import Clock, to_micros
 from bus.delivery.outcome import NOTHING, Outcome, Write
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED
-from bus.message import Contact, decode, derive_id, derive_number, encode, envelope
+from bus.message import Contact, Party, decode, derive_id, derive_number, encode, envelope
 from bus.store.port import Row, Store
 from bus.store.sql import insert_ignore, upsert
 from workers.case.changes import Draft, load_case
@@ -133,6 +133,7 @@ class IntakeWorker:
             row = await self._store.one(_number, {"tenant": tenant, "number": number})
             by_number = decode(row["snapshot"].encode(), CaseState) if row is not None else None
         person = who["person"] if who is not None else person_id(tenant, contact.sender)
+        person = await self._signed_for(contact) or person
         if contact.sender.kind == "link" and by_token is not None:
             person = by_token.person
         return Known(
@@ -143,6 +144,20 @@ class IntakeWorker:
             thread_sender=begun_by,
             by_number=by_number,
         )
+
+    async def _signed_for(self, contact: Contact) -> str:
+        """The person whose address on file the host page's server signed for; empty without one.
+
+        Who it is said to be, not proof: data and money ask for that as before, but "stop" holds for this person.
+        """
+        given: Any = contact.native.get("identity")
+        if contact.proof.level != "session" or not isinstance(given, Mapping):
+            return ""
+        said = cast(Mapping[str, object], given)
+        party = Party(kind=str(said.get("kind", "")), address=str(said.get("address", "")))
+        place = {"tenant": contact.tenant, "kind": party.kind, "address": address_of(party)}
+        row = await self._store.one(_identity, place)
+        return str(row["person"]) if row is not None and row["on_file"] else ""
 
     async def _look(self, place: tuple[str, ...], statement: Any, names: tuple[str, ...]) -> Row | None:
         # Taken out of the cache: when a guard fails, the second decision reads afresh.
