@@ -117,6 +117,9 @@ async def test_automatic_mail_and_poison_are_kept_and_not_answered_while_others_
     assert contacts["gift@kunde.example"]["quality"]["status"] in ("degraded", "unreadable")
     assert product.mailbox.sent_to("bot@kunde.example") == ()
 
+    automatic = [case for case in await product.cases() if case["outcome"] == "automatic"]
+    assert [case["status"] for case in automatic] == ["closed"], "nothing is left open that nobody asked for"
+
     async def poison_has_a_case() -> bool:
         return any(case["status"] == "waiting-person" for case in await product.cases())
 

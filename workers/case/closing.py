@@ -5,7 +5,7 @@ from datetime import datetime
 from bus.log.topics import LIVE_CHANNELS
 from workers.case.model import CaseState
 
-__all__ = ["REASONS", "SAYS_NOTHING_NEW", "what_is_missing"]
+__all__ = ["AUTOMATIC", "REASONS", "SAYS_NOTHING_NEW", "what_is_missing"]
 
 REASONS = ("outcome", "anything-else", "answer", "promise", "reply")
 """outcome: none was chosen. anything-else: the customer was not asked. answer: the customer has not answered that and
@@ -18,6 +18,10 @@ condition; "one moment, please" that found nobody on the line any more is no new
 _ARRIVED = frozenset({"accepted", "delivered", "read"})
 
 
+AUTOMATIC = "automatic"
+"""Outcome of a case to which only machines have written."""
+
+
 def what_is_missing(state: CaseState, now: datetime, *, by_person: bool = False) -> tuple[str, ...]:
     """Everything that keeps a case from being closed at this moment, in the order of REASONS; empty when nothing.
 
@@ -26,7 +30,10 @@ def what_is_missing(state: CaseState, now: datetime, *, by_person: bool = False)
     missing: list[str] = []
     if not state.outcome:
         missing.append("outcome")
-    if state.anything_else_asked is None:
+    if state.outcome == AUTOMATIC and not state.routes:
+        # Only machines have written (an out-of-office note, a bounce): there is nobody to ask.
+        pass
+    elif state.anything_else_asked is None:
         missing.append("anything-else")
     elif state.anything_else_answered is None or state.anything_else_answered > now:
         missing.append("answer")

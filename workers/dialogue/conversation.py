@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from bus.store.permission import suppression_write
 from workers.case import model
+from workers.case.closing import AUTOMATIC
 from workers.case.rules import Close, Receive, Refused
 from workers.case.work import Understanding
 from workers.dialogue import engine, proof
@@ -120,7 +121,10 @@ class Conversation:
         contact, understood, state = turn.contact, turn.understanding, turn.state
         request = str(contact.native.get("request", ""))
         if contact.automatic:
-            return  # Kept and shown, never answered: two machines would write to each other for ever.
+            # Kept and shown, never answered: two machines would write to each other for ever.
+            if not state.routes:
+                turn.draft.do(Close(outcome=AUTOMATIC))
+            return
         if request == "ended":
             self._ended(turn)
         elif request == "confirm":

@@ -349,6 +349,9 @@ class Turn:
         if not self.state.disclosed and not self.spoken:
             # On the phone the greeting has said it before the caller said a word.
             kind = "live" if self.live else "letter" if self.paper else "deferred"
+            if self.state.with_person:
+                # A person is coming already: how to ask for one would be beside the point.
+                kind = "handover"
             parts.insert(0, self.phrase(f"disclosure.{kind}"))
         if self.live:
             return (" " if self.spoken else "\n").join(parts)
