@@ -88,5 +88,7 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
         options=options,
     )
     adapter = plugin.create(config, services)
-    sender = Sender(adapter, store=core.engine, clock=core.clock, metrics=core.metrics)
+    sender = Sender(
+        adapter, store=core.engine, clock=core.clock, metrics=core.metrics, in_doubt_s=core.settings.in_doubt_s
+    )
     return HostedChannel(plugin=plugin, config=config, adapter=adapter, intake=intake, sender=sender)

@@ -27,6 +27,8 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     public_url: str = ""
     channels: tuple[str, ...] = ("email", "chat", "phone", "post", "link")
     hold_limit_s: Annotated[float, msgspec.Meta(ge=10, le=60)] = 60.0
+    in_doubt_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 900.0
+    """How long a reply whose sending was cut off rests before it is sent once more under the same id."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     normalising_processes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
 

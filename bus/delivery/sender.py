@@ -21,11 +21,11 @@ from bus.message import Reply, Status, decode, encode, envelope
 from bus.store.port import Effect, Row, Store
 from bus.telemetry import Metrics
 
-__all__ = ["Sender", "status_record"]
+__all__ = ["IN_DOUBT_S", "Sender", "status_record"]
 
 log = structlog.get_logger()
 
-_UNKNOWN_WAIT_S = 900.0
+IN_DOUBT_S = 900.0
 """An attempt in doubt rests so long before it is repeated under the same id: a mail host's queue has spoken by then."""
 
 _UNKNOWN_ATTEMPTS = 2
@@ -35,7 +35,16 @@ _UNKNOWN_ATTEMPTS = 2
 class Sender:
     """A worker that hands replies to a channel's adapter."""
 
-    def __init__(self, adapter: ChannelAdapter, *, store: Store, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        adapter: ChannelAdapter,
+        *,
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        in_doubt_s: float = IN_DOUBT_S,
+    ) -> None:
+        self._in_doubt_s = in_doubt_s
         self._adapter = adapter
         self._store = store
         self._clock = clock
@@ -108,7 +117,7 @@ class Sender:
         if row["attempt"] >= _UNKNOWN_ATTEMPTS:
             status = _status(reply, "failed", now, reason="it is not known whether the reply arrived", permanent=True)
             return Outcome(writes=(write,), emit=(status_record(status),))
-        return Outcome(writes=(write,), timers=(self._again(record, reply, now, _UNKNOWN_WAIT_S),))
+        return Outcome(writes=(write,), timers=(self._again(record, reply, now, self._in_doubt_s),))
 
     def _failed(self, reply: Reply, from_state: str, state: str, reason: str, now: datetime) -> Outcome:
         self._count(state)

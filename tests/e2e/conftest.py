@@ -73,7 +73,12 @@ class Product:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "CONTACTBUS_DEMO__PLAY": "false", "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO"},
+                env={
+                    **os.environ,
+                    "CONTACTBUS_DEMO__PLAY": "false",
+                    "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",
+                    "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
+                },
             )
         assert self.process.stdout is not None
         line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), START_S)
