@@ -392,6 +392,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "file", name=op.f("pk_post_file")),
         comment="every file of the drop folder, so that none is forgotten",
     )
+    with op.batch_alter_table("post_file", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_post_file_tenant_sha256"), ["tenant", "sha256"], unique=False)
+
     op.create_table(
         "post_letter",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -505,6 +508,9 @@ def downgrade() -> None:
     op.drop_table("refund")
     op.drop_table("product")
     op.drop_table("post_letter")
+    with op.batch_alter_table("post_file", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_post_file_tenant_sha256"))
+
     op.drop_table("post_file")
     with op.batch_alter_table("phone_call", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_phone_call_tenant_due_at"))

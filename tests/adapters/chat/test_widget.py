@@ -350,7 +350,8 @@ async def test_closed_it_counts_what_is_new(browser: Browser, door: Any) -> None
     (contact,) = door.contacts.values()
     read_before = [s.reply for s in door.statuses if s.state == "read"]
     await door.adapter.send(door.reply(contact.conversation, "Noch etwas"), 1)
-    await expect(page.get_by_role("button", name="Chat öffnen, 1 neue Nachrichten")).to_be_visible()
+    opener = page.get_by_role("button", name="Chat öffnen, 1 neue Nachrichten")
+    await expect(opener).to_be_visible(timeout=20_000)
     assert [s.reply for s in door.statuses if s.state == "read"] == read_before, "what nobody saw is not read"
     await page.get_by_role("button", name="Chat öffnen").click()
     await expect(page.get_by_role("button", name="Chat schließen", exact=True).first).to_be_visible()
