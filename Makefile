@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 HTTP ?= 127.0.0.1:8080
 SMTP ?= 127.0.0.1:2525
 DATA ?= contactbus-data
+# Two processes: the tests wait for real servers, browsers and clocks as often as they compute.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .PHONY: run test check lint install install-dev recognition browser pictures clean help
 
