@@ -11,7 +11,7 @@ from workers.desk.login import login_url
 from workers.desk.web import DeskPages
 from workers.records.demo import demo_customers
 
-__all__ = ["Pages", "add_pages"]
+__all__ = ["Pages", "add_desk", "add_pages"]
 
 
 class Pages:
@@ -28,8 +28,16 @@ class Pages:
 
 def add_pages(process: Process, *, base_url: str, mailbox: Any = None) -> Pages:
     """Put the pages on the process's server, before it starts. With a `mailbox` the demo's doors are shown."""
+    desk = add_desk(process)
+    start = StartPages(_start_services(process, base_url, mailbox, _has_relay(process)))
+    process.http.add_routes(start.routes())
+    process.core.supervisor.run("start page", start.follow, restart=False)
+    return Pages(desk, start)
+
+
+def add_desk(process: Process) -> DeskPages:
+    """Put the desk and the shared assets on the process's server, before it starts."""
     core = process.core
-    relay = any(channel.plugin.manifest.name == "email" and channel.config.relay_host for channel in process.channels)
     desk = DeskPages(
         log=core.engine,
         store=core.engine,
@@ -37,12 +45,14 @@ def add_pages(process: Process, *, base_url: str, mailbox: Any = None) -> Pages:
         signer=core.signer,
         clock=core.clock,
         pack=core.pack,
-        notice="" if relay else "notice.no-relay",
+        notice="" if _has_relay(process) else "notice.no-relay",
     )
-    start = StartPages(_start_services(process, base_url, mailbox, relay))
-    process.http.add_routes([*shared_routes(), *desk.routes(), *start.routes()])
-    core.supervisor.run("start page", start.follow, restart=False)
-    return Pages(desk, start)
+    process.http.add_routes([*shared_routes(), *desk.routes()])
+    return desk
+
+
+def _has_relay(process: Process) -> bool:
+    return any(channel.plugin.manifest.name == "email" and channel.config.relay_host for channel in process.channels)
 
 
 def _start_services(process: Process, base_url: str, mailbox: Any, relay: bool) -> StartServices:

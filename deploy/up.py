@@ -139,15 +139,21 @@ async def run_part(
         core, channels=hosted, workers=workers, http=part.server, desk_case=desk_case(core.clock, core.pack)
     )
     part.process = process
-    from bus.web import routes as shared_routes
+    from deploy.pages import add_desk
+    from workers.desk.login import login_url
 
-    process.http.add_routes(shared_routes())
+    desk = add_desk(process) if channels else None
     await _wait_for_minds(workers)
     await process.start()
     await _wait_for_doors(hosted)
     what = ", ".join((*channels, *groups))
     click.echo(f"running {what}; health and metrics on {part.base_url}", err=True)
+    if desk is not None:
+        link = login_url(signer=core.signer, clock=core.clock, tenant=settings.tenant, base_url=part.base_url)
+        click.echo(f"desk (works once, within 15 minutes): {link}", err=True)
     await stop.wait()
+    if desk is not None:
+        await desk.close()
     await process.stop()
 
 

@@ -183,6 +183,8 @@ async def test_a_confirmation_reaches_the_doors_though_workers_wrote_the_link(ho
     """The link in the mail is made by a worker that serves no pages itself."""
     grete = "grete.ohlsen@kunde.example"
     await asyncio.gather(house.run("serve", *CHANNELS), house.run("workers", "run", "all"))
+    async with aiohttp.ClientSession() as browser, browser.get(f"{house.url}/desk/login") as page:
+        assert page.status == 200, "whoever serves the doors serves the desk"
     await asyncio.to_thread(
         house.send, tools.mail(f"Grete Ohlsen <{grete}>", "Abrechnung", "SO-10234 wurde doppelt abgebucht.")
     )
