@@ -141,7 +141,7 @@ def _with_company(config: PostConfig, options: Mapping[str, Any]) -> PostConfig:
 def raw_from_file(data: bytes, name: str, config: PostConfig) -> Raw:
     """A scan as it would come in through the drop folder."""
     return Raw(
-        tenant="local",
+        tenant="shop",
         account=config.account,
         media_type=media_type(data) or "application/octet-stream",
         data=data,
