@@ -27,7 +27,7 @@ from bus.log.embedded_reads import LogReads
 from bus.log.embedded_retention import Retention
 from bus.log.embedded_subscription import EmbeddedSubscription
 from bus.log.embedded_wake import Signal, WakeSocket
-from bus.log.port import Delivery, Record, StoredRecord, TopicPartition
+from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
 from bus.log.tables import log as log_table
 from bus.store.port import Effect, Result, Row
 from bus.store.sqlite_file import warn_of_wal_reset_bug
@@ -129,7 +129,9 @@ class EmbeddedEngine:
         append = self._appender.append_once if once else self._appender.append
         return await self._writer.submit(lambda transaction: append(transaction, entries), intake=True)
 
-    async def subscribe(self, group: str, topics: Sequence[str], *, member: str) -> EmbeddedSubscription:
+    async def subscribe(
+        self, group: str, topics: Sequence[str], *, member: str, drain: Drain | None = None
+    ) -> EmbeddedSubscription:
         subscription = EmbeddedSubscription(self, Seat(group=group, member=member, topics=tuple(sorted(set(topics)))))
         await self.sit_down(subscription)
         self._subscriptions[subscription.seat.incarnation] = subscription

@@ -8,14 +8,14 @@ Contract held by every engine (`bus.testing.log_conformance` proves it):
 - What was not committed is read again. A commit by a member that lost the partition is refused (`Fenced`).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from bus.errors import TransientError
 
-__all__ = ["Delivery", "Fenced", "Log", "Record", "StoredRecord", "Subscription", "TopicPartition"]
+__all__ = ["Delivery", "Drain", "Fenced", "Log", "Record", "StoredRecord", "Subscription", "TopicPartition"]
 
 
 class Fenced(TransientError):
@@ -84,6 +84,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+Drain = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+"""(partitions about to be taken away) -> returns when nothing of them is in hand any more."""
+
+
 class Subscription(Protocol):
     """One member of a group. Used by one task at a time."""
 
@@ -124,12 +128,20 @@ class Log(Protocol):
         """Append durably; the offset of each record.
 
         With `once`, a record whose (topic, id) was appended before is left out and its offset is None: the idempotent
-        receiver at the door. Raises StorageFull, TransientError.
+        receiver at the door. Where the place of a record is known only later (it is durable in an outbox or a spool)
+        its offset is 0. Raises StorageFull, TransientError.
         """
         ...
 
-    async def subscribe(self, group: str, topics: Sequence[str], *, member: str) -> Subscription:
-        """Join a group, reading from the earliest record when the group is new."""
+    async def subscribe(
+        self, group: str, topics: Sequence[str], *, member: str, drain: Drain | None = None
+    ) -> Subscription:
+        """Join a group, reading from the earliest record when the group is new.
+
+        An engine that is told beforehand that partitions move (Kafka's eager rebalance) awaits `drain` with them under
+        a deadline of its own, so that work in hand is finished and committed rather than done twice. It may be called
+        at any time, also while `fetch` waits. An engine without such a warning never calls it.
+        """
         ...
 
     def tail(
