@@ -1,6 +1,7 @@
-"""Fixtures of the whole tree: a clock that stands still and a fresh embedded engine."""
+"""Fixtures of the whole tree: a clock that stands still, a fresh embedded engine, a broker and a database server."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 from bus.log.embedded import EmbeddedEngine
 from bus.testing.clock import FakeClock
+from deploy.kafka.brokers import Brokers
+from deploy.postgres.server import PostgresServer
+from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
 
 # A busy machine makes single examples slow; that says nothing about the code.
 settings.register_profile("house", deadline=None)
@@ -28,3 +32,35 @@ async def engine(tmp_path: Path, clock: FakeClock) -> AsyncIterator[EmbeddedEngi
     await opened.create_schema()
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real broker: the one that the environment names, else one of our own. Use a topic prefix."""
+    if KAFKA_VARIABLE in os.environ:
+        yield os.environ[KAFKA_VARIABLE]
+        return
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"))
+    try:
+        brokers.start()
+        yield brokers.bootstrap
+    finally:
+        brokers.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Superuser's connection string of a real server: the environment's, else our own. Make a database of your own."""
+    if POSTGRES_VARIABLE in os.environ:
+        yield os.environ[POSTGRES_VARIABLE]
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:3]):
+        # The server runs as another user when the tests run as root.
+        parent.chmod(parent.stat().st_mode | 0o055)
+    server = PostgresServer(folder)
+    try:
+        server.start()
+        yield server.dsn
+    finally:
+        server.stop()

@@ -1,0 +1,1 @@
+"""Kafka for development and tests, and what its topics must look like."""

@@ -1,0 +1,201 @@
+"""One or three KRaft brokers on loopback, for development, tests and proofs: started, killed, stopped by this class.
+
+The server's jars come through Maven once per version and stay in a folder of the checkout. Every broker is controller
+as well: three of them survive the loss of any one.
+"""
+
+import base64
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from bus.errors import ConfigurationError
+
+__all__ = ["DEFAULT_VERSION", "Brokers", "free_ports", "libraries"]
+
+DEFAULT_VERSION = "4.1.0"
+
+_CHECKOUT = Path(__file__).parents[2]
+_READY_S = 90.0
+"""A broker on a busy machine with two cores; alone it takes about 5 s."""
+_STOP_S = 20.0
+
+_API_VERSIONS = struct.pack(">hhih", 18, 0, 1, -1)
+"""The smallest request of the protocol: key 18, version 0, correlation 1, no client id."""
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id={node}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+controller.quorum.voters={voters}
+log.dirs={data}
+auto.create.topics.enable=false
+unclean.leader.election.enable=false
+default.replication.factor={copies}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={copies}
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+controlled.shutdown.max.retries=1
+num.network.threads=2
+num.io.threads=4
+log.cleaner.dedupe.buffer.size=4194304
+"""
+"""Short sessions, so that the loss of a broker is noticed within seconds; a single broker has single copies."""
+
+
+def libraries(version: str = DEFAULT_VERSION) -> Path:
+    """The folder with the server's jars, filled on first use. Raises ConfigurationError without Java or Maven."""
+    folder = _CHECKOUT / ".servers" / f"kafka-{version}"
+    if (folder / "complete").exists():
+        return folder
+    for program, package in (("java", "openjdk-17-jre-headless"), ("mvn", "maven")):
+        if shutil.which(program) is None:
+            raise ConfigurationError(f"{program} is missing; install the Debian package {package}")
+    command = ["mvn", "-q", "-B", "-f", str(Path(__file__).parent / "pom.xml"), "dependency:copy-dependencies"]
+    options = [f"-DoutputDirectory={folder}", f"-Dkafka.version={version}", "-Dstyle.color=never"]
+    subprocess.run([*command, *options], check=True, stdout=sys.stderr)  # noqa: S603
+    (folder / "complete").touch()
+    return folder
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on at this moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Brokers:
+    """A cluster. `start` returns when every broker answers; `stop` leaves no process behind."""
+
+    def __init__(
+        self, folder: Path, *, count: int = 1, version: str = DEFAULT_VERSION, ports: Sequence[int] = ()
+    ) -> None:
+        self._folder = folder
+        self._version = version
+        self.ports = list(ports) or free_ports(count)
+        self._controller_ports = free_ports(count)
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
+
+    @property
+    def bootstrap(self) -> str:
+        """Addresses for clients, separated by commas."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    def start(self) -> None:
+        """Format the folders and start every broker."""
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        copies = min(3, len(self.ports))
+        voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(self._controller_ports, 1))
+        formatting: list[subprocess.Popen[bytes]] = []
+        for node, (port, controller_port) in enumerate(zip(self.ports, self._controller_ports, strict=True), 1):
+            home = self._folder / f"broker-{node}"
+            home.mkdir(parents=True, exist_ok=True)
+            properties = home / "server.properties"
+            text = _PROPERTIES.format(
+                node=node, port=port, controller_port=controller_port, voters=voters, data=home / "data",
+                copies=copies, in_sync=max(1, copies - 1),
+            )  # fmt: skip
+            properties.write_text(text, encoding="utf-8")
+            if not (home / "data" / "meta.properties").exists():
+                formatting.append(self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
+        for process in formatting:
+            if process.wait() != 0:
+                raise RuntimeError("a broker's folder could not be formatted")
+        for index in range(len(self.ports)):
+            self._launch(index)
+        self._wait_until_ready(range(len(self.ports)))
+
+    def kill(self, index: int) -> None:
+        """SIGKILL, as a power cut of that host."""
+        self._signal(index, signal.SIGKILL)
+        process = self._processes[index]
+        if process is not None:
+            process.wait()
+        self._processes[index] = None
+
+    def pause(self, index: int) -> None:
+        """SIGSTOP: the broker keeps its connections and answers nothing."""
+        self._signal(index, signal.SIGSTOP)
+
+    def resume(self, index: int) -> None:
+        """SIGCONT."""
+        self._signal(index, signal.SIGCONT)
+
+    def restart(self, index: int, *, wait: bool = True) -> None:
+        """Start a broker that was killed, on its own data and ports."""
+        self._launch(index)
+        if wait:
+            self._wait_until_ready([index])
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL."""
+        running = [process for process in self._processes if process is not None and process.poll() is None]
+        for process in running:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        deadline = time.monotonic() + _STOP_S
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _launch(self, index: int) -> None:
+        properties = self._folder / f"broker-{index + 1}" / "server.properties"
+        self._processes[index] = self._java("kafka.Kafka", str(properties))
+
+    def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        jars = libraries(self._version)
+        with (self._folder / "brokers.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603
+                ["java", "-Xms192m", "-Xmx768m", "-XX:+UseSerialGC", "-cp", f"{jars}/*", main, *arguments],  # noqa: S607
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "LOG4J_LEVEL": "WARN"},
+            )  # fmt: skip
+
+    def _signal(self, index: int, number: signal.Signals) -> None:
+        process = self._processes[index]
+        if process is None or process.poll() is not None:
+            raise RuntimeError(f"broker {index + 1} is not running")
+        process.send_signal(number)
+
+    def _wait_until_ready(self, indexes: Sequence[int] | range) -> None:
+        deadline = time.monotonic() + _READY_S
+        for index in indexes:
+            process = self._processes[index]
+            while not _answers(self.ports[index]):
+                if process is None or process.poll() is not None:
+                    raise RuntimeError(f"broker {index + 1} ended; see {self._folder / 'brokers.log'}")
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"broker {index + 1} did not answer within {_READY_S:.0f} s")
+                time.sleep(0.1)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+            connection.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+            return len(connection.recv(8)) == 8
+    except OSError:
+        return False
