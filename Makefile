@@ -12,19 +12,35 @@ DATA ?= contactbus-data
 # Two processes: the tests wait for real servers, browsers and clocks as often as they compute.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: run test check lint install install-dev recognition browser pictures clean help
+CHAOS_MINUTES := $(or $(MINUTES),10)
+
+.PHONY: run test lint install install-dev recognition browser servers kafka postgres chaos clean help
 
 help:
 	@echo "make run     install what is missing, then start everything with demo customers"
 	@echo "make test    install what is missing, then all checks and all tests"
 	@echo "make lint    ruff, pyright, import rules"
+	@echo "make kafka   one Kafka broker for development, until Ctrl+C; BROKERS=3 for three"
+	@echo "make postgres  a PostgreSQL server for development, until Ctrl+C"
+	@echo "make chaos MINUTES=60   load, kills and the outside checker, on both engines"
 	@echo "make clean   remove the virtual environment and the demo's data"
 
 run: install recognition
 	$(BIN)/contactbus up --demo --data $(DATA) --http $(HTTP) --smtp $(SMTP)
 
-test: install-dev recognition browser lint
-	$(BIN)/pytest $(PYTEST_ARGS)
+# The broker and the database are started once for all tests, on free ports, and stopped with them.
+test: install-dev recognition browser servers lint
+	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS)
+
+kafka: install-dev servers
+	$(BIN)/python -m deploy.servers --kafka $(or $(BROKERS),1) --kafka-port 9092 --folder .servers/data
+
+postgres: install-dev servers
+	$(BIN)/python -m deploy.servers --postgres --postgres-port 5432 --folder .servers/data
+
+chaos: install-dev servers recognition
+	$(BIN)/contactbus chaos --bus embedded --seconds $$(( $(CHAOS_MINUTES) * 30 ))
+	$(BIN)/contactbus chaos --bus kafka --seconds $$(( $(CHAOS_MINUTES) * 30 ))
 
 lint: install-dev
 	$(BIN)/ruff check .
@@ -56,5 +72,10 @@ recognition:
 browser:
 	@command -v chromium >/dev/null || sh deploy/debian-packages.sh chromium
 
+# The distributed engine is tested against the real servers.
+servers:
+	@command -v java >/dev/null && command -v mvn >/dev/null || sh deploy/debian-packages.sh openjdk-17-jre-headless maven
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || sh deploy/debian-packages.sh postgresql
+
 clean:
-	rm -rf $(VENV) $(DATA)
+	rm -rf $(VENV) $(DATA) .servers
