@@ -11,7 +11,7 @@ from bus.config import Layered, load_layers
 __all__ = ["DemoSettings", "HttpSettings", "ProductSettings", "load"]
 
 
-_SECTIONS = ("product", "http", "demo", "adapters")
+_SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres")
 
 
 class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +36,21 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def data_dir(self) -> Path:
         """The data folder."""
         return Path(self.data)
+
+
+class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[bus]`: what carries records and state.
+
+    `embedded`: one SQLite file in the data folder, one host. `kafka`: records on Kafka (`[kafka]`), state in PostgreSQL
+    (`[postgres]`), any number of hosts.
+    `spool`: with Kafka, the folder in which accepted contacts are safe before the yes; empty means `spool` in the data
+    folder. It belongs on a local disk, also where the data folder is shared between hosts.
+    `region`: where this machine stands; a group of workers that may not work there refuses to start.
+    """
+
+    engine: Literal["embedded", "kafka"] = "embedded"
+    spool: str = ""
+    region: str = ""
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 controller.quorum.voters={voters}
 log.dirs={data}
 auto.create.topics.enable=false
+offsets.retention.minutes=40320
 unclean.leader.election.enable=false
 default.replication.factor={copies}
 min.insync.replicas={in_sync}

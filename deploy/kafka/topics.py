@@ -1,0 +1,287 @@
+"""Topics on the brokers: what they must be, how they differ, and making them so.
+
+Applying is idempotent and timid: it makes topics that are missing and changes settings, and it never adds partitions
+to a topic, because records of one key would then lie in two of them and overtake each other.
+"""
+
+import tomllib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+
+from bus.errors import ConfigurationError
+from bus.log.kafka_client import client_options
+from bus.log.kafka_settings import KafkaSettings
+from bus.log.topics import (
+    CASE_LOG,
+    CASE_TIMER,
+    CONTACT_IDENTIFIED,
+    CONTACT_RECEIVED,
+    DEPARTMENTS,
+    REPLY_STATUS,
+    reply_topic,
+    topic,
+    work_topic,
+)
+
+__all__ = ["Difference", "TopicPlan", "apply_plan", "declared_topics", "make_plan", "refuse_unsafe"]
+
+_DAY_MS = 86_400_000
+_ALREADY_THERE = 36
+"""TOPIC_ALREADY_EXISTS: somebody else applied at the same moment."""
+
+
+class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a topic must be. `name` is the one on the brokers, with the prefix."""
+
+    name: str
+    partitions: int
+    replication: int
+    settings: Mapping[str, str]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it must be.
+
+    `action`: create or change (what `apply` does), or by-hand (what it refuses to do, with the reason in `why`).
+    """
+
+    action: str
+    name: str
+    setting: str = ""
+    now: str = ""
+    wanted: str = ""
+    why: str = ""
+
+
+def declared_topics(channels: Sequence[str]) -> list[str]:
+    """Every topic that a house with these channels needs, without prefix."""
+    fixed = [CONTACT_RECEIVED, CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG]
+    work = [work_topic(department, lane) for department in DEPARTMENTS for lane in ("live", "deferred")]
+    return [*fixed, *work, *(reply_topic(channel) for channel in channels)]
+
+
+def _production() -> dict[str, dict[str, str]]:
+    return tomllib.loads((files("deploy.kafka") / "production.toml").read_text("utf-8"))
+
+
+def wanted(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPlan]:
+    """The plans of topics, from their declarations and the file of production settings."""
+    production = _production()
+    plans: list[TopicPlan] = []
+    for name in names:
+        declared = topic(name)
+        given = {
+            **production["topic"],
+            **(production["intake"] if name == CONTACT_RECEIVED else {}),
+            "min.insync.replicas": str(settings.min_insync_replicas),
+            "retention.ms": str(declared.keep_days * _DAY_MS),
+        }
+        plans.append(
+            TopicPlan(
+                name=settings.topic_prefix + name,
+                partitions=declared.partitions,
+                replication=settings.replication_floor,
+                settings=given,
+            )
+        )
+    return plans
+
+
+async def make_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Difference]:
+    """How the cluster differs from what it must be. Raises ConfigurationError when no broker answers."""
+    plans = wanted(settings, names)
+    async with _admin(settings) as admin:
+        found = await _described(admin, [plan.name for plan in plans])
+        configs = await _settings_of(admin, [plan.name for plan in plans if plan.name in found])
+        brokers = await _broker_settings(admin)
+    differences: list[Difference] = []
+    for plan in plans:
+        if plan.name not in found:
+            differences.append(_creation(plan))
+        else:
+            differences += compare(plan, *found[plan.name], configs.get(plan.name, {}))
+    return differences + _broker_differences(brokers)
+
+
+def compare(plan: TopicPlan, partitions: int, replication: int, settings: Mapping[str, str]) -> list[Difference]:
+    """How a topic that exists differs from its plan."""
+    differences: list[Difference] = []
+    if partitions != plan.partitions:
+        differences.append(
+            Difference(
+                action="by-hand",
+                name=plan.name,
+                setting="partitions",
+                now=str(partitions),
+                wanted=str(plan.partitions),
+                why="records of one key would lie in two partitions and overtake each other; drain into a new topic",
+            )
+        )
+    if replication < plan.replication:
+        differences.append(
+            Difference(
+                action="by-hand",
+                name=plan.name,
+                setting="replication",
+                now=str(replication),
+                wanted=str(plan.replication),
+                why="copies are moved with the brokers' own reassignment tool",
+            )
+        )
+    differences += [
+        Difference(action="change", name=plan.name, setting=name, now=settings.get(name, ""), wanted=value)
+        for name, value in plan.settings.items()
+        if settings.get(name) != value
+    ]
+    return differences
+
+
+async def apply_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Difference]:
+    """Make what is missing and change what may be changed; what had to be done. Raises ConfigurationError."""
+    differences = await make_plan(settings, names)
+    plans = {plan.name: plan for plan in wanted(settings, names)}
+    missing = [plans[difference.name] for difference in differences if difference.action == "create"]
+    changed = {difference.name for difference in differences if difference.action == "change"}
+    async with _admin(settings) as admin:
+        if missing:
+            answer: Any = await admin.create_topics(
+                [
+                    NewTopic(
+                        name=plan.name,
+                        num_partitions=plan.partitions,
+                        replication_factor=plan.replication,
+                        topic_configs=dict(plan.settings),
+                    )
+                    for plan in missing
+                ]
+            )
+            for name, code, *_ in answer.topic_errors:
+                if code not in (0, _ALREADY_THERE):
+                    raise ConfigurationError(f"topic {name} could not be made: {for_code(code).__name__}")
+        if changed:
+            # The request replaces every setting of a topic, so what others set stays by being sent along.
+            kept = await _settings_of(admin, sorted(changed), own_only=True)
+            resources = [
+                ConfigResource(ConfigResourceType.TOPIC, name, {**kept.get(name, {}), **plans[name].settings})
+                for name in sorted(changed)
+            ]
+            answers: Sequence[Any] = await admin.alter_configs(resources)
+            for answer in answers:
+                for code, _message, _kind, name in answer.resources:
+                    if code:
+                        raise ConfigurationError(f"topic {name} could not be changed: {for_code(code).__name__}")
+    return differences
+
+
+async def refuse_unsafe(settings: KafkaSettings, names: Sequence[str]) -> None:
+    """Raises ConfigurationError with the fix when a topic is missing or the cluster could lose what it acknowledged.
+
+    Settings that only differ (a longer retention, say) are the operator's choice and pass.
+    """
+    for difference in await make_plan(settings, names):
+        where = f"[kafka] {difference.name}"
+        if difference.action == "create":
+            raise ConfigurationError(f"{where}: the topic is missing; run `contactbus topics apply`")
+        if difference.setting == "partitions":
+            raise ConfigurationError(
+                f"{where} has {difference.now} partitions, not {difference.wanted}: {difference.why}"
+            )
+        if difference.setting == "replication":
+            raise ConfigurationError(
+                f"{where} has {difference.now} copies, replication_floor is {difference.wanted}: {difference.why}"
+            )
+        if difference.setting == "min.insync.replicas" and int(difference.now or 1) < int(difference.wanted):
+            raise ConfigurationError(f"{where}: min.insync.replicas is {difference.now}; run `contactbus topics apply`")
+        if difference.setting in ("auto.create.topics.enable", "unclean.leader.election.enable"):
+            raise ConfigurationError(f"{where}: {difference.setting} is on; {difference.why or 'switch it off'}")
+
+
+@asynccontextmanager
+async def _admin(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        await client.close()
+        raise ConfigurationError(
+            f"[kafka] bootstrap: no broker answers at {', '.join(settings.bootstrap)} ({type(error).__name__})"
+        ) from None
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _described(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Partitions and copies of the topics that exist."""
+    existing = set(await admin.list_topics())
+    names = [name for name in names if name in existing]
+    if not names:
+        return {}
+    described: list[Any] = await admin.describe_topics(names)
+    return {
+        each["topic"]: (len(each["partitions"]), min((len(p["replicas"]) for p in each["partitions"]), default=0))
+        for each in described
+    }
+
+
+async def _settings_of(
+    admin: AIOKafkaAdminClient, names: Sequence[str], *, own_only: bool = False
+) -> dict[str, dict[str, str]]:
+    """Settings in force of topics; with `own_only` those set on the topic itself."""
+    if not names:
+        return {}
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    return _read_settings(answers, own_only=own_only)
+
+
+_OWN = 1
+"""Source of a setting in the answer: the topic's own (DYNAMIC_TOPIC_CONFIG)."""
+
+
+def _read_settings(answers: Sequence[Any], *, own_only: bool = False) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for _code, _message, _kind, name, entries in answer.resources:
+            found[name] = {
+                entry[0]: entry[1] for entry in entries if entry[1] is not None and (not own_only or entry[3] == _OWN)
+            }
+    return found
+
+
+async def _broker_settings(admin: AIOKafkaAdminClient) -> dict[str, dict[str, str]]:
+    cluster = await admin.describe_cluster()
+    nodes = [str(broker["node_id"]) for broker in cluster["brokers"]]
+    return _read_settings(await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, n) for n in nodes]))
+
+
+def _creation(plan: TopicPlan) -> Difference:
+    return Difference(
+        action="create", name=plan.name, wanted=f"{plan.partitions} partitions, {plan.replication} copies"
+    )
+
+
+def _broker_differences(brokers: Mapping[str, Mapping[str, str]]) -> list[Difference]:
+    production = _production()
+    reasons = {"broker": "set it in the broker's own configuration", "broker_advice": "recommended"}
+    return [
+        Difference(
+            action="by-hand",
+            name=f"broker {node}",
+            setting=name,
+            now=now.get(name, ""),
+            wanted=value,
+            why=reasons[part],
+        )
+        for node, now in sorted(brokers.items())
+        for part in ("broker", "broker_advice")
+        for name, value in production[part].items()
+        if now.get(name) != value
+    ]
