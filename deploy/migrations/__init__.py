@@ -37,6 +37,7 @@ TABLES = (
     "bus.log.tables",
     "bus.delivery.ledger",
     "bus.delivery.dead_letters",
+    "bus.delivery.parking",
     "bus.adapter.loop_guard",
     "bus.store.permission",
     "adapters.chat.schema",

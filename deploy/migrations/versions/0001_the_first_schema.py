@@ -348,6 +348,24 @@ def upgrade() -> None:
         batch_op.create_index("ix_orders_tenant_receipt", ["tenant", "receipt"], unique=False)
 
     op.create_table(
+        "parked",
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("record_key", sa.Text(), nullable=False),
+        sa.Column("log_offset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.BigInteger(), nullable=False),
+        sa.Column("first_failed_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "topic", "partition", "record_key", "log_offset", name=op.f("pk_parked")),
+    )
+    op.create_table(
         "person",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -518,6 +536,7 @@ def downgrade() -> None:
 
     op.drop_table("phone_call")
     op.drop_table("person")
+    op.drop_table("parked")
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.drop_index("ix_orders_tenant_receipt")
         batch_op.drop_index("ix_orders_tenant_customer")
