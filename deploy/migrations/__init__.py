@@ -46,6 +46,8 @@ TABLES = (
     "workers.case.schema",
     "workers.records.schema",
     "workers.desk.schema",
+    "deploy.presence",
+    "deploy.installation",
 )
 
 

@@ -366,6 +366,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("group_name", "topic", "partition", "record_key", "log_offset", name=op.f("pk_parked")),
     )
     op.create_table(
+        "process_member",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("runs", sa.Text(), nullable=False),
+        sa.Column("http", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("asked", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "member", name=op.f("pk_process_member")),
+    )
+    op.create_table(
+        "installation",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "name", name=op.f("pk_installation")),
+    )
+    op.create_table(
         "person",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -536,6 +556,8 @@ def downgrade() -> None:
 
     op.drop_table("phone_call")
     op.drop_table("person")
+    op.drop_table("installation")
+    op.drop_table("process_member")
     op.drop_table("parked")
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.drop_index("ix_orders_tenant_receipt")
