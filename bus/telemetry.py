@@ -151,4 +151,11 @@ class Metrics:
         self.timer_lateness = Histogram(
             "timer_lateness_seconds", "How late a timer fired", buckets=_BUCKETS, registry=self.registry
         )
+        self.spool_waiting = Gauge(
+            "spool_records_waiting", "Records accepted here that the brokers do not have yet", registry=self.registry
+        )
+        self.spool_oldest = Gauge("spool_oldest_seconds", "Age of the oldest of them", registry=self.registry)
+        self.spool_publishes = Counter(
+            "spool_publishes", "Tries to publish what was spooled", ["result"], registry=self.registry
+        )
         self.loop_lag = Gauge("event_loop_lag_seconds", "How long the loop was blocked", registry=self.registry)

@@ -10,7 +10,7 @@ local disk; a few tens of thousands of records per second; no replication.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from bus.log.embedded_subscription import EmbeddedSubscription
 from bus.log.embedded_wake import Signal, WakeSocket
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
 from bus.log.tables import log as log_table
+from bus.store.compiled import Statements
 from bus.store.port import Effect, Result, Row
 from bus.store.sqlite_file import warn_of_wal_reset_bug
-from bus.store.sqlite_reads import Reads, Statements
+from bus.store.sqlite_reads import Reads
 from bus.store.sqlite_writer import DEFAULT_FLOOR_BYTES, Job, Transaction, Writer
 
 __all__ = ["EmbeddedEngine"]
@@ -61,7 +62,7 @@ class EmbeddedEngine:
         self.folder = folder
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._statements = Statements()
+        self._statements = Statements(SQLiteDialect(paramstyle="qmark"))
         self._appender = Appender(self._tell)
         self._groups = Groups(self._appender, clock, lambda transaction: self._tell(transaction, _EVERYTHING, _UNKNOWN))
         self._subscriptions: dict[str, EmbeddedSubscription] = {}
@@ -175,9 +176,12 @@ class EmbeddedEngine:
     async def lag(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, tuple[int, float]]:
         return self.log_reads.lag(group, topics, to_micros(self._clock.now()))
 
-    async def retain(self, now: datetime) -> int:
-        """Delete what is at `now` older than its topic keeps and finished by every group; how many records went."""
-        return await self._retention.run(to_micros(now))
+    async def retain(self, now: datetime, *, keep: timedelta | None = None) -> int:
+        """Delete what is at `now` older than its topic keeps and finished by every group; how many records went.
+
+        `keep` stands for what every topic keeps: in a spool, published records are of little use.
+        """
+        return await self._retention.run(to_micros(now), keep)
 
     # The store.
 

@@ -1,6 +1,7 @@
 """Forgetting: old records in slices, so that no delete holds the write lock for long."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
@@ -35,12 +36,13 @@ class Retention:
         self._reads = reads
         self._writer = writer
 
-    async def run(self, now: int) -> int:
-        """Delete all that may go at `now` (microseconds); the number of records."""
+    async def run(self, now: int, keep: timedelta | None = None) -> int:
+        """Delete all that may go at `now` (microseconds); the number of records. `keep` overrides what topics keep."""
         gone = 0
         held: set[tuple[str, str]] = set()
         for partition_id, name in self._reads.rows("SELECT id, topic FROM log_partition ORDER BY id"):
-            cutoff = now - declared(name).keep_days * _DAY_MICROS
+            kept = timedelta(days=declared(name).keep_days) if keep is None else keep
+            cutoff = now - kept // timedelta(microseconds=1)
             while last := self._last_to_go(partition_id, cutoff):
                 gone += await self._writer.submit(_deletion(partition_id, last))
             held.update((group, name) for (group,) in self._reads.rows(_HOLDERS, (partition_id, cutoff)))
