@@ -22,17 +22,16 @@ from bus.clock import Clock, SystemClock, to_micros
 from bus.log.embedded_append import Appender, entry_of
 from bus.log.embedded_apply import Applier, PlanReply
 from bus.log.embedded_groups import HEARTBEAT_S, Groups, Seat
-from bus.log.embedded_progress import PartitionProgress
 from bus.log.embedded_reads import LogReads
 from bus.log.embedded_retention import Retention
 from bus.log.embedded_subscription import EmbeddedSubscription
 from bus.log.embedded_wake import Signal, WakeSocket
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
+from bus.log.progress import PartitionProgress
 from bus.log.tables import log as log_table
-from bus.store.compiled import Statements
 from bus.store.port import Effect, Result, Row
 from bus.store.sqlite_file import warn_of_wal_reset_bug
-from bus.store.sqlite_reads import Reads
+from bus.store.sqlite_reads import Reads, Statements
 from bus.store.sqlite_writer import DEFAULT_FLOOR_BYTES, Job, Transaction, Writer
 
 __all__ = ["EmbeddedEngine"]
@@ -62,7 +61,7 @@ class EmbeddedEngine:
         self.folder = folder
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._statements = Statements(SQLiteDialect(paramstyle="qmark"))
+        self._statements = Statements()
         self._appender = Appender(self._tell)
         self._groups = Groups(self._appender, clock, lambda transaction: self._tell(transaction, _EVERYTHING, _UNKNOWN))
         self._subscriptions: dict[str, EmbeddedSubscription] = {}

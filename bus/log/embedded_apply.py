@@ -15,8 +15,8 @@ from bus.clock import Clock, to_micros
 from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
 from bus.errors import PermanentError
 from bus.log.embedded_append import Appender, Entry, entry_of
-from bus.log.embedded_progress import PartitionProgress
 from bus.log.port import Delivery, Record
+from bus.log.progress import PartitionProgress
 from bus.log.tables import timer
 from bus.log.topics import reply_topic
 from bus.message.codec import encode

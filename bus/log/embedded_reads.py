@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from bus.log.embedded_progress import Standing
 from bus.log.port import StoredRecord, TopicPartition
+from bus.log.progress import Standing
 from bus.store.sqlite_reads import Reads
 
 __all__ = ["LogReads", "Owned"]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from bus.delivery.outcome import NOTHING
 from bus.log.embedded_groups import Seat
-from bus.log.embedded_progress import PartitionProgress
 from bus.log.embedded_reads import Owned
 from bus.log.embedded_wake import Signal
 from bus.log.port import Delivery, Fenced, StoredRecord, TopicPartition
+from bus.log.progress import PartitionProgress
 from bus.store.port import Effect
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ log_progress = Table(
 )
 """How far a group has finished a partition, who reads it now (empty: nobody), and in which generation.
 
-`finished_above` says what is finished above `next_offset`, by naming what is not (`bus.log.embedded_progress`).
+`finished_above` says what is finished above `next_offset`, by naming what is not (`bus.log.progress`).
 """
 
 log_member = Table(

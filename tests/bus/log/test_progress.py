@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bus.log.embedded_progress import PartitionProgress, Standing
+from bus.log.progress import PartitionProgress, Standing
 
 
 class ProgressMachine(RuleBasedStateMachine):

@@ -1,7 +1,7 @@
-"""How far one member has finished one partition, in memory beside the row that keeps it.
+"""How far one member has finished one partition, in memory beside what keeps it: a row, or the metadata of a commit.
 
-The row names what is *unfinished*: the first unfinished offset, the offset up to which records were handed out, and
-the unfinished ones between. That is never longer than what is in flight, however long one record is retried while
+What is kept names what is *unfinished*: the first unfinished offset, the offset up to which records were handed out,
+and the unfinished ones between. That is never longer than what is in flight, however long one record is retried while
 thousands of other keys pass it by.
 """
 
@@ -18,7 +18,7 @@ _unpack = msgspec.msgpack.Decoder(list[int])
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What a row of progress says: finished is everything below `high` but for `unfinished`, which is in order."""
+    """What is kept of progress: finished is everything below `high` but for `unfinished`, which is in order."""
 
     high: int
     unfinished: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class Standing(msgspec.Struct, frozen=True):
         return self.unfinished[0] if self.unfinished else self.high
 
     def pack(self) -> bytes:
-        """The rest of the row, beside `next_offset`: distances, which are small numbers."""
+        """The rest, beside `next_offset`: distances, which are small numbers."""
         if not self.unfinished:
             return b""
         base = self.next_offset
@@ -37,20 +37,27 @@ class Standing(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, next_offset: int, packed: bytes) -> "Standing":
-        """From the two columns of a row."""
+        """From the two parts. Raises msgspec.MsgspecError, ValueError for parts that `pack` never made."""
         if not packed:
             return cls(next_offset)
         distance, *rest = _unpack.decode(packed)
         return cls(next_offset + distance, (next_offset, *(next_offset + each for each in rest)))
+
+    def first(self, count: int) -> "Standing":
+        """The same with `count` unfinished offsets at most, by calling more unfinished than is: never the reverse."""
+        if len(self.unfinished) <= count:
+            return self
+        return Standing(self.unfinished[count], self.unfinished[:count])
 
 
 class PartitionProgress:
     """Which records of a partition were handed out to this member and are not finished.
 
     The event loop hands out, the writer's thread finishes; a lock held for microseconds keeps both honest.
+    `partition_id` is the engine's own number of the partition, 0 where it has none.
     """
 
-    def __init__(self, *, partition_id: int, generation: int, standing: Standing) -> None:
+    def __init__(self, *, generation: int, standing: Standing, partition_id: int = 0) -> None:
         self.partition_id = partition_id
         self.generation = generation
         self.position = standing.next_offset
@@ -72,6 +79,10 @@ class PartitionProgress:
             self.position = next(self._still_left(offsets[-1] + 1), max(offsets[-1] + 1, self._high))
             self._open.update(offset for offset in offsets if offset not in known)
             return known
+
+    def is_out(self, offset: int) -> bool:
+        """Whether a record was handed out and is not finished."""
+        return offset in self._open
 
     def finish(self, offset: int) -> bool:
         """Count a record as finished; False when it is not out (it was finished before, or never fetched)."""
