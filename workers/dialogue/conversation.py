@@ -1,7 +1,7 @@
 """What a contact means in its case: an answer, a confirmation, a new request, or something for a person."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bus.store.permission import suppression_write
 from workers.case import model
@@ -105,7 +105,7 @@ def _told_time(turn: Turn) -> datetime:
         until = None
     if until is not None and until.tzinfo is not None and until > turn.now:
         return until
-    return turn.now + timedelta(hours=turn.pack.policy.service.callback_hours)
+    return turn.callback_by()
 
 
 class Conversation:
@@ -148,9 +148,8 @@ class Conversation:
             turn.settle()
             turn.hand_over("asked for a person")
         elif _asks_for(understood, "escalation.call_back"):
-            until = turn.now + timedelta(hours=turn.pack.policy.service.callback_hours)
             turn.settle()
-            turn.hand_over("callback", what="callback", until=until)
+            turn.hand_over("callback", what="callback", until=turn.callback_by())
         elif contact.quality.status == "unreadable":
             turn.say("unreadable")
             turn.hand_over("unreadable")

@@ -15,7 +15,8 @@ from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
 from workers.case.work import CaseTimer, WorkItem
 from workers.packs import Pack
-from workers.policy.calendar import add_working_days, within_hours
+from workers.packs.hours import add_open_time
+from workers.policy.calendar import add_working_days
 from workers.records import Customer, Records
 from workers.records.money import format_date, format_money, speak_date, speak_money
 
@@ -271,12 +272,16 @@ class Turn:
             self.hand_over("wrote again", quiet=True)
 
     def person_by(self) -> datetime:
-        """By when a person answers: minutes where somebody waits, else hours that end while people work."""
+        """By when a person answers: minutes where somebody waits, else hours in which people work."""
         service = self.pack.policy.service
         if self.live:
             return self.now + timedelta(minutes=service.person_minutes_live)
-        until = self.now + timedelta(hours=service.person_hours_deferred)
-        return within_hours(until, self.country, opens=service.opens_hour, closes=service.closes_hour)
+        return add_open_time(service.hours, self.now, timedelta(hours=service.person_open_hours_deferred))
+
+    def callback_by(self) -> datetime:
+        """By when a person calls back whom nobody has told another time."""
+        service = self.pack.policy.service
+        return add_open_time(service.hours, self.now, timedelta(hours=service.callback_open_hours))
 
     def working_days(self, days: int, *, since: datetime | None = None) -> datetime:
         """The day that many working days from now (or from `since`), in the customer's country."""

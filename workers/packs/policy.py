@@ -6,6 +6,8 @@ the name says working days.
 
 import msgspec
 
+from workers.packs.hours import OpeningHours
+
 __all__ = ["Defects", "Goodwill", "Money", "Policy", "Proof", "Refunds", "Returns", "Sales", "Service"]
 
 Money = dict[str, int]
@@ -85,17 +87,16 @@ class Sales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Promises about time: hours until a person answers per lane, the notice before a case is closed, parcels.
+    """Promises about time: until a person answers per lane, the notice before a case is closed, parcels.
 
-    `opens_hour` and `closes_hour` say when people work, so that no promise ends in the middle of the night.
+    What a person shall do is counted in `hours`, the time while people of the company work.
     """
 
+    hours: OpeningHours
     person_minutes_live: int
-    person_hours_deferred: int
-    opens_hour: int
-    closes_hour: int
+    person_open_hours_deferred: int
     closing_notice_days: int
-    callback_hours: int
+    callback_open_hours: int
     delivery_working_days: dict[str, int]
     missing_after_working_days: int
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["add_working_days", "end_of_day", "is_working_day", "next_working_day", "within_hours"]
+__all__ = ["add_working_days", "end_of_day", "is_working_day", "next_working_day"]
 
 _ZONES = {
     "DE": ZoneInfo("Europe/Berlin"), "AT": ZoneInfo("Europe/Vienna"), "NO": ZoneInfo("Europe/Oslo"),
@@ -43,14 +43,6 @@ def add_working_days(moment: datetime, days: int, country: str) -> datetime:
     for _ in range(days):
         moment = next_working_day(moment + timedelta(days=1), country)
     return moment
-
-
-def within_hours(moment: datetime, country: str, *, opens: int, closes: int) -> datetime:
-    """The moment itself where people are at work, else the end of that working day: a promise can be kept by day."""
-    local = next_working_day(moment, country).astimezone(_zone(country))
-    if not opens <= local.hour < closes:
-        local = local.replace(hour=closes, minute=0, second=0, microsecond=0)
-    return local.astimezone(moment.tzinfo)
 
 
 def end_of_day(moment: datetime, country: str) -> datetime:
