@@ -9,6 +9,8 @@ Contract held by every engine (`bus.testing.log_conformance` proves it):
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
@@ -62,6 +64,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     The engine keeps the group's progress from it: the offset below which everything is finished, and the finished
     offsets above that (work of other keys), so that a crash repeats nothing that was finished. `generation` fences
     members that lost the partition since they fetched the record.
+
+    `day` is the record's own (days since 1970 of its header `ce_time`; 0 without one). A copy of the record has the
+    same, so a store can keep what it finished by days and forget whole days.
     """
 
     group: str
@@ -70,6 +75,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     generation: int
     id: str = ""
+    day: int = 0
 
     @classmethod
     def of(cls, group: str, record: StoredRecord) -> "Delivery":
@@ -81,7 +87,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             offset=record.offset,
             generation=record.generation,
             id=record.id,
+            day=_day_of(record.headers.get("ce_time", "")[:10]),
         )
+
+
+@lru_cache(maxsize=128)
+def _day_of(text: str) -> int:
+    try:
+        return max((date.fromisoformat(text) - date(1970, 1, 1)).days, 0)
+    except ValueError:
+        return 0
 
 
 Drain = Callable[[frozenset[TopicPartition]], Awaitable[None]]
