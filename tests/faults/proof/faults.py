@@ -1,0 +1,109 @@
+"""Does to the house what the schedule says, and puts it right again."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from proof.house import House
+from proof.ledger import Broken, Ledger
+from proof.proxy import Proxy
+from proof.schedule import Disturbance
+from proof.sink import Sink
+
+__all__ = ["Disturber", "kinds_for"]
+
+Kinds = Mapping[str, tuple[float, Sequence[str], tuple[float, float]]]
+
+
+def kinds_for(house: House, *, long: bool) -> Kinds:
+    """What may happen to this house: name -> (weight, targets, duration).
+
+    `long`: also what makes the product wait for minutes before it tries again (a mail host that says "later"), which a
+    short run could not sit out.
+    """
+    parts = list(house.parts)
+    kinds: dict[str, tuple[float, Sequence[str], tuple[float, float]]] = {
+        "kill": (6.0, parts, (0.0, 2.0)),
+        "stop": (2.5, parts, (0.5, 8.0)),
+        "cut": (1.0, ("http", "smtp"), (0.0, 0.0)),
+        "blackhole-in": (0.7, ("http", "smtp"), (0.5, 4.0)),
+        "blackhole-out": (0.7, ("http", "smtp"), (0.5, 4.0)),
+        "yes-hidden": (1.0, ("sink",), (0.5, 2.0)),
+        "clock-skew": (0.8, [name for name in parts if name.startswith("worker")], (0.0, 1.0)),
+        **house.extra_kinds(),
+    }
+    if long:
+        kinds["later"] = (0.3, ("sink",), (0.5, 3.0))
+        kinds["relay-gone"] = (0.3, ("relay",), (0.5, 3.0))
+    return kinds
+
+
+class Disturber:
+    """Carries disturbances out. `happened` counts what really happened, by kind."""
+
+    def __init__(self, house: House, sink: Sink, ledger: Ledger) -> None:
+        self._house, self._sink, self._ledger = house, sink, ledger
+        self._busy: dict[str, asyncio.Lock] = {}
+        self.happened: Counter[str] = Counter()
+
+    async def run(self, planned: Sequence[Disturbance]) -> None:
+        """All of it; returns when everything is whole again."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for disturbance in planned:
+                await asyncio.sleep(max(0.0, began + disturbance.at - loop.time()))
+                group.create_task(self._do(disturbance))
+
+    async def _do(self, disturbance: Disturbance) -> None:
+        # One thing at a time happens to one target: a process that is being started cannot be killed twice.
+        lock = self._busy.setdefault(disturbance.target, asyncio.Lock())
+        async with lock:
+            broken = Broken(disturbance.kind, disturbance.target, time.monotonic(), float("inf"))
+            self._ledger.broken.append(broken)
+            if await self._carry_out(disturbance):
+                self.happened[disturbance.kind] += 1
+            broken.until = time.monotonic()
+
+    async def _carry_out(self, what: Disturbance) -> bool:
+        house = self._house
+        match what.kind:
+            case "kill" | "clock-skew":
+                killed = await house.kill(what.target)
+                await asyncio.sleep(what.lasts)
+                if what.kind == "clock-skew":
+                    house.parts[what.target].extra["CONTACTBUS_FAULT_CLOCK_S"] = str(round(what.lasts * 7200 - 3600))
+                await house.start(what.target)
+                return killed
+            case "stop":
+                stopped = house.pause(what.target)
+                await asyncio.sleep(what.lasts)
+                house.go_on(what.target)
+                return stopped
+            case "cut":
+                self._line(what.target).cut()
+            case "blackhole-in" | "blackhole-out":
+                line = self._line(what.target)
+                line.hold(what.kind.removeprefix("blackhole-"))
+                await asyncio.sleep(what.lasts)
+                line.let_go(cut=what.lasts > 2.0)
+            case "yes-hidden":
+                self._sink.hide_yes = True
+                await asyncio.sleep(what.lasts)
+                self._sink.hide_yes = False
+            case "later":
+                self._sink.slow_down = True
+                await asyncio.sleep(what.lasts)
+                self._sink.slow_down = False
+            case "relay-gone":
+                self._house.relay_line.refuse = True
+                self._house.relay_line.cut()
+                await asyncio.sleep(what.lasts)
+                self._house.relay_line.refuse = False
+            case _:
+                return await house.disturb(what.kind, what.target, what.lasts)
+        return True
+
+    def _line(self, name: str) -> Proxy:
+        return {"http": self._house.http_door, "smtp": self._house.smtp_door, "relay": self._house.relay_line}[name]

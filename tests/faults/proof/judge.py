@@ -1,0 +1,275 @@
+"""The verdict: a pure function of what was offered and what was received.
+
+| invariant | judged by |
+|---|---|
+| 1 every acknowledged contact belongs to exactly one case, nothing un-offered appears | answers; then the lists of contacts and cases |
+| 2 every case has an outcome in time, none is closed before the customer said that this was all | answers; then the list of cases |
+| 3 each reply reaches its customer exactly once | what the receiving sides kept |
+| 4 effects in the order in which the customer spoke | matters of the answers, in the order received |
+| 9 nothing left behind after the faults | `workers list`, `dead-letters list` |
+| 10 an unbroken record in which every change has an actor | `cases show` |
+| 12 no answer to automatic mail, none to an address that refuses it | what the receiving sides kept |
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from proof.ledger import Asked, Ledger, Offer, Receipt
+
+__all__ = ["DOUBT_S", "Finding", "Judgement", "judge"]
+
+DOUBT_S = 20.0
+"""A reply whose sender was disturbed this shortly before may honestly come again under the same id."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken promise. `kind`: lost, doubled, out_of_order, stray, late, unwanted, behind, record, closed."""
+
+    kind: str
+    invariant: int
+    customer: str
+    what: str
+
+
+@dataclass
+class Judgement:
+    """All that was found, and what was counted on the way."""
+
+    findings: list[Finding] = field(default_factory=list[Finding])
+    answered: int = 0
+    with_a_person: int = 0
+    """Messages whose conversation was handed to a person, who is not part of this proof."""
+    twins: int = 0
+    """Replies that came again under the same id after their yes was lost: mail programs show them once."""
+    waits: list[float] = field(default_factory=list[float])
+    """Seconds from each yes to its answer."""
+
+    def count(self, kind: str) -> int:
+        return sum(finding.kind == kind for finding in self.findings)
+
+    @property
+    def held(self) -> bool:
+        return not self.findings
+
+
+def judge(ledger: Ledger, asked: Asked | None = None) -> Judgement:
+    """The verdict; with `asked` also on what only the product's own commands show."""
+    found = Judgement()
+    offers: defaultdict[tuple[str, str], list[Offer]] = defaultdict(list)
+    receipts: defaultdict[tuple[str, str], list[Receipt]] = defaultdict(list)
+    for offer in ledger.offers:
+        offers[offer.channel, offer.customer].append(offer)
+    for receipt in ledger.receipts:
+        receipts[receipt.channel, receipt.customer].append(receipt)
+    for key in receipts:
+        if key not in offers:
+            found.findings.append(Finding("stray", 1, key[1], f"{len(receipts[key])} replies to nobody by {key[0]}"))
+    for (channel, customer), said in offers.items():
+        _CHANNELS[channel](found, customer, said, receipts[channel, customer], ledger)
+    found.findings += [Finding("record", 1, "", problem) for problem in ledger.problems]
+    if asked is not None:
+        found.findings += [*_ask_contacts(ledger, asked), *_ask_cases(ledger, asked)]
+    return found
+
+
+# --- one conversation, by channel
+
+
+def _mail(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], ledger: Ledger) -> None:
+    """Mails name what they answer; copies under one id count once."""
+    if not any(offer.wants_answer for offer in said):
+        if got:
+            found.findings.append(Finding("unwanted", 12, customer, f"{len(got)} mails to whom none may be sent"))
+        return
+    first = _without_twins(found, customer, got, ledger)
+    by_reference = {offer.reference: offer for offer in said}
+    answers: defaultdict[str, list[Receipt]] = defaultdict(list)
+    for receipt in first:
+        if receipt.answers not in by_reference:
+            found.findings.append(Finding("stray", 1, customer, f"{receipt.reply} answers what was never asked"))
+        else:
+            answers[receipt.answers].append(receipt)
+    handed = False
+    order: list[int] = []
+    for offer in said:
+        mine = answers[offer.reference]
+        machine = [receipt for receipt in mine if receipt.kind == "answer"]
+        handed = handed or any(receipt.kind == "person" for receipt in mine)
+        if len(machine) > 1:
+            found.findings.append(Finding("doubled", 3, customer, f"turn {offer.turn} has {len(machine)} answers"))
+        if not mine and offer.acknowledged is not None:
+            _missing(found, customer, offer, handed)
+        for receipt in machine[:1]:
+            _note_answer(found, offer, receipt)
+            if receipt.matter != offer.matter:
+                what = f"turn {offer.turn} about {offer.matter} was answered about {receipt.matter or 'something else'}"
+                found.findings.append(Finding("out_of_order", 4, customer, what))
+    for receipt in first:
+        if receipt.kind == "answer" and receipt.answers in by_reference:
+            order.append(by_reference[receipt.answers].turn)
+    if order != sorted(order):
+        found.findings.append(Finding("out_of_order", 4, customer, f"answers came in the order {order}"))
+
+
+def _without_twins(found: Judgement, customer: str, got: Sequence[Receipt], ledger: Ledger) -> list[Receipt]:
+    first: dict[str, Receipt] = {}
+    for receipt in got:
+        before = first.setdefault(receipt.reply, receipt)
+        if before is receipt:
+            continue
+        doubt = not before.sure or any(
+            broken.until >= before.at - DOUBT_S and broken.at <= receipt.at for broken in ledger.broken
+        )
+        if doubt:
+            found.twins += 1
+        else:
+            found.findings.append(Finding("doubled", 3, customer, f"{receipt.reply} came twice, undisturbed"))
+    return list(first.values())
+
+
+def _chat(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+    """The window shows both sides in one order: own words as sent, answers after their questions."""
+    ids = Counter(receipt.reply for receipt in got)
+    for reply, times in ids.items():
+        if times > 1:
+            found.findings.append(Finding("doubled", 3, customer, f"{reply} is shown {times} times"))
+    shown = [receipt.answers for receipt in got if receipt.kind == "own"]
+    offered = [offer.reference for offer in said]
+    for reference in shown:
+        if reference not in offered:
+            found.findings.append(Finding("stray", 1, customer, f"a message {reference} that was never said"))
+    for offer in said:
+        if offer.acknowledged is not None and offer.reference not in shown:
+            found.findings.append(Finding("lost", 1, customer, f"turn {offer.turn} is not in the conversation"))
+    if [reference for reference in offered if reference in shown] != list(dict.fromkeys(shown)):
+        found.findings.append(Finding("out_of_order", 4, customer, "own messages are shown in another order"))
+    taken = [offer for offer in said if offer.reference in shown]
+    _in_sequence(found, customer, taken, got)
+
+
+def _in_sequence(found: Judgement, customer: str, taken: Sequence[Offer], got: Sequence[Receipt]) -> None:
+    """Answers without a name of what they answer: as many as questions, by matter in the same order."""
+    answers = [receipt for receipt in got if receipt.kind == "answer"]
+    person = next((place for place, receipt in enumerate(got) if receipt.kind == "person"), None)
+    wanted, given = Counter(offer.matter for offer in taken), Counter(receipt.matter for receipt in answers)
+    if person is not None:
+        # Whoever is with a person gets no more from the machine; what was answered before must still be right.
+        found.with_a_person += max(0, len(taken) - len(answers))
+    for matter, number in (given - wanted).items():
+        what = f"{number} answers too many about {matter or 'something else'}"
+        found.findings.append(Finding("doubled", 3, customer, what))
+    if person is None:
+        for matter, number in (wanted - given).items():
+            unsure = sum(offer.acknowledged is None and offer.matter == matter for offer in taken)
+            if number > unsure:
+                found.findings.append(Finding("lost", 2, customer, f"{number - unsure} questions about {matter}"))
+    asked_in_order = [offer.matter for offer in taken]
+    answered_in_order = [receipt.matter for receipt in answers]
+    if not (given - wanted) and not _is_within(answered_in_order, asked_in_order):
+        what = f"asked {' '.join(asked_in_order)}, answered {' '.join(answered_in_order)}"
+        found.findings.append(Finding("out_of_order", 4, customer, what))
+    elif len(answers) == len(taken):
+        for offer, receipt in zip(taken, answers, strict=True):
+            _note_answer(found, offer, receipt)
+            if receipt.at < offer.at:
+                found.findings.append(Finding("out_of_order", 4, customer, f"turn {offer.turn} was answered unasked"))
+    else:
+        found.answered += len(answers)
+
+
+def _is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
+    rest = iter(whole)
+    return all(any(each == other for other in rest) for each in part)
+
+
+def _phone(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+    """A call has no second copy of anything: what is heard, is heard once and in order, unless the line was cut."""
+    cut = any(receipt.kind == "cut" for receipt in got)
+    heard = [receipt for receipt in got if receipt.kind in ("answer", "person")]
+    questions = [offer for offer in said if offer.matter]
+    if cut:
+        heard = [*heard, Receipt("phone", customer, "person", at=0.0)]
+    _in_sequence(found, customer, questions, heard)
+
+
+def _post(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+    """One letter, however often its scan was dropped, and one answer."""
+    if len(got) > 1:
+        found.findings.append(Finding("doubled", 3, customer, f"{len(got)} letters were printed"))
+    taken = next((offer for offer in said if offer.acknowledged is not None), None)
+    if taken is None:
+        return
+    if not got:
+        found.findings.append(Finding("lost", 2, customer, "no letter came back"))
+    else:
+        _note_answer(found, taken, got[0])
+
+
+_CHANNELS = {"email": _mail, "chat": _chat, "phone": _phone, "post": _post}
+
+
+def _missing(found: Judgement, customer: str, offer: Offer, handed: bool) -> None:
+    if handed:
+        found.with_a_person += 1
+    else:
+        found.findings.append(Finding("lost", 2, customer, f"turn {offer.turn} about {offer.matter} has no answer"))
+
+
+def _note_answer(found: Judgement, offer: Offer, receipt: Receipt) -> None:
+    found.answered += 1
+    if offer.acknowledged is not None:
+        found.waits.append(max(0.0, receipt.at - offer.acknowledged))
+
+
+# --- what only the product's own commands show
+
+
+def _ask_contacts(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
+    """Invariant 1, a second time: by the lists of contacts and cases."""
+    by_mark: defaultdict[str, set[str]] = defaultdict(set)
+    for contact, mark in asked.contacts:
+        by_mark[mark].add(contact)
+    doubled = [contact for contact, times in Counter(contact for contact, _ in asked.contacts).items() if times > 1]
+    yield from (Finding("doubled", 1, contact, "is in the log twice") for contact in doubled)
+    marks = {offer.mark for offer in ledger.offers}
+    for mark, contacts in by_mark.items():
+        if mark not in marks:
+            yield Finding("stray", 1, mark or "nobody", f"contacts that nobody offered: {sorted(contacts)[:3]}")
+        elif len(contacts) > 1:
+            yield Finding("doubled", 1, mark, f"is {len(contacts)} contacts: {sorted(contacts)[:3]}")
+    home: defaultdict[str, list[str]] = defaultdict(list)
+    for case, contacts in asked.cases.items():
+        for contact in contacts:
+            home[contact].append(case)
+    for offer in ledger.offers:
+        if offer.acknowledged is None:
+            continue
+        contacts = by_mark.get(offer.mark, set())
+        if not contacts:
+            yield Finding("lost", 1, offer.customer, f"turn {offer.turn} was said yes to and is no contact")
+        elif offer.contact and offer.contact not in contacts:
+            yield Finding("lost", 1, offer.customer, f"{offer.contact} was promised, {sorted(contacts)} is there")
+        for contact in contacts:
+            if len(home[contact]) != 1:
+                kind = "doubled" if home[contact] else "lost"
+                yield Finding(kind, 1, offer.customer, f"{contact} belongs to {len(home[contact])} cases")
+
+
+def _ask_cases(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
+    """Invariants 2, 9 and 10."""
+    if asked.behind:
+        yield Finding("behind", 9, "", f"{asked.behind} records are still waiting")
+    if asked.dead_letters:
+        yield Finding("behind", 9, "", f"{asked.dead_letters} dead letters")
+    mark_of = {contact: mark for contact, mark in asked.contacts}
+    farewells = {offer.mark for offer in ledger.offers if offer.closes}
+    for case in asked.closed:
+        if not any(mark_of.get(contact) in farewells for contact in asked.cases.get(case, ())):
+            yield Finding("closed", 2, case, "was closed though nobody said that this was all")
+    for case, entries in asked.timelines.items():
+        if [sequence for sequence, _ in entries] != list(range(1, len(entries) + 1)):
+            yield Finding("record", 10, case, "has gaps in its record")
+        if not all(actor for _, actor in entries):
+            yield Finding("record", 10, case, "has a change that nobody made")

@@ -1,0 +1,212 @@
+"""One run of the proof: a house, its customers, disturbances by the seed, and the verdict."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proof.customers import Doors
+from proof.faults import Disturber, kinds_for
+from proof.house import House
+from proof.judge import Judgement, judge
+from proof.ledger import Asked, Ledger
+from proof.questions import LANGUAGES, MATTERS, goodbye, spoken
+from proof.schedule import schedule
+from proof.sink import Sink
+from proof.town import Pace, Town, letters_for
+
+__all__ = ["Report", "ask", "prove"]
+
+LINES = {"de": "+49301234567", "nb": "+4721234567", "en": "+442071234567"}
+"""The demonstration lines of the product."""
+
+_LONG_S = 300.0
+_SETTLE_S = 150.0
+"""Nothing may still be waiting so long after the last disturbance. The note's invariant 9 allows five minutes."""
+_LOOK_S = 1.0
+_QUIET_S = 5.0
+"""Above the rest of a reply in doubt: a copy that still comes, comes in this time."""
+_MARK = re.compile(r"\(([acmr]-\d+-\d+)\)")
+_SAID = {spoken(matter, language): matter for language in LANGUAGES for matter in MATTERS} | {
+    goodbye(language): "goodbye" for language in LANGUAGES
+}
+
+
+@dataclass
+class Report:
+    """What a run was and how it ended."""
+
+    seed: int
+    bus: str
+    seconds: float
+    offered: int = 0
+    acknowledged: int = 0
+    kills: int = 0
+    disturbances: Counter[str] = field(default_factory=Counter[str])
+    by_channel: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    judgement: Judgement = field(default_factory=Judgement)
+
+    @property
+    def verdict(self) -> str:
+        return "held" if self.judgement.held else "broken"
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract of `contactbus chaos --json`, and more."""
+        judgement = self.judgement
+        return {
+            "seed": self.seed,
+            "bus": self.bus,
+            "seconds": round(self.seconds, 1),
+            "offered": self.offered,
+            "acknowledged": self.acknowledged,
+            "kills": self.kills,
+            "lost": judgement.count("lost"),
+            "doubled": judgement.count("doubled"),
+            "out_of_order": judgement.count("out_of_order"),
+            "other": sum(f.kind not in ("lost", "doubled", "out_of_order") for f in judgement.findings),
+            "answered": judgement.answered,
+            "with_a_person": judgement.with_a_person,
+            "twins": judgement.twins,
+            "longest_wait_s": round(max(judgement.waits, default=0.0), 1),
+            "disturbances": dict(sorted(self.disturbances.items())),
+            "channels": {
+                name: {"offered": offered, "acknowledged": taken}
+                for name, (offered, taken) in sorted(self.by_channel.items())
+            },
+            "findings": [
+                {"kind": f.kind, "invariant": f.invariant, "customer": f.customer, "what": f.what}
+                for f in judgement.findings
+            ],
+            "verdict": self.verdict,
+        }
+
+
+async def prove(
+    house_of: Callable[[tuple[str, int]], House],
+    *,
+    bus: str,
+    seed: int,
+    seconds: float,
+    pace: Pace | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None,
+) -> Report:
+    """Run and judge. `house_of(relay)` builds the house that sends its mail through that relay; it is closed here."""
+    ledger = Ledger()
+    pace = pace or Pace()
+    say(f"seed {seed}, {seconds:.0f} s on {bus}: the house is being built")
+    letters = await asyncio.to_thread(letters_for, seed, min(300, int(seconds / pace.letter_every_s) + 2))
+    async with contextlib.AsyncExitStack() as stack:
+        sink = Sink(ledger)
+        await sink.start()
+        stack.push_async_callback(sink.close)
+        house = house_of(sink.address)
+        stack.push_async_callback(house.close)
+        await house.open()
+        doors = Doors(
+            url=house.url, smtp_port=house.smtp_door.port, drop_folder=house.drop_folder,
+            twilio_token=house.twilio_token, lines=LINES, sink=sink, ledger=ledger, run=f"{seed % 10**6:06d}",
+            stopping=asyncio.Event(), calls=set(),
+        )  # fmt: skip
+        town = Town(doors, house, seed, pace, letters)
+        printer = asyncio.create_task(town.print_letters())
+        living = asyncio.create_task(town.live())
+        disturber = Disturber(house, sink, ledger)
+        report = Report(seed=seed, bus=bus, seconds=seconds)
+        progress = asyncio.create_task(_progress(ledger, disturber, seconds, say))
+        began = time.monotonic()
+        try:
+            planned = schedule(seed, seconds, kinds_for(house, long=seconds >= _LONG_S))
+            disturbing = asyncio.create_task(disturber.run(planned))
+            await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+            await disturbing
+            doors.stopping.set()
+            say("everything is whole again; waiting for what is still under way")
+            await living
+            await _settle(ledger)
+            asked = await ask(house, doors.calls)
+        finally:
+            for task in (progress, printer, living):
+                task.cancel()
+            await asyncio.gather(progress, printer, living, return_exceptions=True)
+            if folder is not None:
+                ledger.write(folder / "ledger.jsonl")
+        report.judgement = judge(ledger, asked)
+        report.seconds = time.monotonic() - began
+        _count(report, ledger, disturber)
+    return report
+
+
+def _count(report: Report, ledger: Ledger, disturber: Disturber) -> None:
+    report.offered, report.acknowledged = len(ledger.offers), ledger.acknowledged
+    report.disturbances = disturber.happened
+    report.kills = sum(number for kind, number in disturber.happened.items() if kind in KILLS)
+    for channel in sorted({offer.channel for offer in ledger.offers}):
+        mine = [offer for offer in ledger.offers if offer.channel == channel]
+        report.by_channel[channel] = (len(mine), sum(offer.acknowledged is not None for offer in mine))
+
+
+KILLS = ("kill", "clock-skew", "kill-broker", "kill-database", "end-sessions")
+"""Disturbances in which a process or a session died at once; what is stopped, held or cut is counted by its name."""
+
+
+async def _progress(ledger: Ledger, disturber: Disturber, seconds: float, say: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(10.0)
+        at = time.monotonic() - began
+        say(
+            f"{at:5.0f} of {seconds:.0f} s   offered {len(ledger.offers)}, acknowledged {ledger.acknowledged}, "
+            f"received {len(ledger.receipts)}, disturbed {disturber.happened.total()} times"
+        )
+
+
+async def _settle(ledger: Ledger) -> None:
+    """Until nothing is missing from outside, or the time is over; then a moment more for copies that still come."""
+    ends = time.monotonic() + _SETTLE_S
+    while judge(ledger).count("lost") and time.monotonic() < ends:
+        await asyncio.sleep(_LOOK_S)
+    await asyncio.sleep(_QUIET_S)
+
+
+async def ask(house: House, calls: set[str]) -> Asked:
+    """What only the product can say; asked again while work is still waiting."""
+    ends = time.monotonic() + _SETTLE_S
+    asked = Asked()
+    while True:
+        rows = await house.ask("workers", "list")
+        asked.behind = sum(row["behind"] for row in rows)
+        if not asked.behind or time.monotonic() > ends:
+            break
+        await asyncio.sleep(_LOOK_S)
+    asked.dead_letters = len(await house.ask("dead-letters", "list"))
+    for contact in await house.ask("contacts", "list"):
+        mark = _mark_of(contact, calls)
+        if mark is not None:
+            asked.contacts.append((contact["id"], mark))
+    cases = await house.ask("cases", "list")
+    for case in cases:
+        asked.cases[case["id"]] = case["contacts"]
+        if case["status"] == "closed":
+            asked.closed.append(case["id"])
+    return asked
+
+
+def _mark_of(contact: dict[str, Any], calls: set[str]) -> str | None:
+    """What the contact was offered by; None for what a channel reports beside words (a caller who hung up)."""
+    if contact["channel"] == "post":
+        return contact["sender"].get("name", "")
+    text = contact.get("text", "")
+    if contact["channel"] == "phone":
+        sid = contact.get("conversation", "")
+        said = _SAID.get(text.strip())
+        if said is None and sid in calls:
+            return None
+        return f"{sid}/{said}"
+    found = _MARK.search(text)
+    return found[1] if found else ""
