@@ -34,7 +34,7 @@ _MAX_BODY_BYTES = 64 * 1024
 _SWEEP_S = 15.0
 
 _CALL_SID = re.compile(r"CA[0-9a-f]{32}")
-_STEP_ROUTES = "said|think|wait|key|left|recorded"
+_STEP_ROUTES = "said|think|wait|key|left|dialled|recorded"
 _FORBIDDEN = (403, b"")
 
 

@@ -89,6 +89,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parked: bool = False
     """The provider has the caller in its queue now."""
     queue_errors: int = 0
+    dialled: bool = False
+    """The hotline was tried: the next document leads to the queue."""
     pending: tuple[Pending, ...] = ()
     taken: tuple[str, ...] = ()
     """Replies taken so far, so that a repeated sending is not spoken twice."""
@@ -105,8 +107,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One request of the provider about a call.
 
-    `route`: arrive, said, think, wait, key, left, recorded, status. `step` is that of the document that led to it.
-    `at` in microseconds.
+    `route`: arrive, said, think, wait, key, left, dialled, recorded, status. `step` is that of the document that led
+    to it. `at` in microseconds.
     """
 
     route: str
@@ -123,6 +125,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def parked(self) -> bool:
         """Whether the answer is played to a caller inside the provider's queue, where only few verbs are allowed."""
         return self.route in ("wait", "key")
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether somebody took the call that was dialled for the caller."""
+        return self.form.get("DialCallStatus") in ("completed", "answered")
 
     @property
     def digits(self) -> str:

@@ -71,7 +71,8 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_calls_per_number_per_hour: Annotated[int, Meta(ge=1)] = 60
     """Calls from one number beyond this are told that the line is busy: a flood costs money by the minute."""
     hotline: str = ""
-    """A number (E.164) that the fallback document dials when nothing of ours works."""
+    """A person's number (E.164): named and dialled for callers whom our own queue cannot help, because the bus takes
+    nothing, the brokers or the state of calls are away, or nothing of ours works at all."""
     edge: str = "frankfurt"
     """Where the provider's requests to us start; empty: its default."""
 
@@ -81,6 +82,8 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"numbers: {number!r} is not E.164, such as +49301234567")
             if language not in LANGUAGES:
                 raise ValueError(f"numbers.{number}: language {language!r} is none of {', '.join(LANGUAGES)}")
+        if self.hotline and not (self.hotline.startswith("+") and self.hotline[1:].isdigit()):
+            raise ValueError(f"hotline: {self.hotline!r} is not E.164, such as +49301234567")
         if self.default_language not in LANGUAGES:
             raise ValueError(f"default_language: {self.default_language!r} is none of {', '.join(LANGUAGES)}")
         missing = [language for language in LANGUAGES if language not in self.voices]

@@ -109,7 +109,7 @@ class Door:
             flooded = stored and call is None and event.route == "arrive" and await self._flooded(event)
             before = await self._reports_sent(call) if call is not None else None
             move = self._machine.apply(
-                before, event, tenant=self._services.tenant, sid=sid, flooded=flooded
+                before, event, tenant=self._services.tenant, sid=sid, flooded=flooded, away=self._services.bus_away()
             )  # fmt: skip
             if move is None:
                 return call if call is None or call.ready else await self._held_answer(sid)
@@ -117,7 +117,8 @@ class Door:
             saved = await self._saved(settled, version) if stored else None
             if saved is None:
                 # Nothing can be kept, so no reply could be taken either: do not make the caller wait for one.
-                return settled if settled.ready else move.otherwise or settled
+                kept = settled if settled.ready else move.otherwise or settled
+                return replace(kept, reason="overloaded") if kept.state == "queue" else kept
             if not saved:
                 continue
             self._reported.difference_update(_ids(call.reports) if call is not None else ())
@@ -138,7 +139,7 @@ class Door:
                 if call.ready:
                     return call
                 now = max(self._now(), call.hold_until) if over else self._now()
-                move = self._machine.resume(await self._reports_sent(call), now)
+                move = self._machine.resume(await self._reports_sent(call), now, away=self._services.bus_away())
                 if move is not None:
                     settled = await self._accepted(move)
                     if await self._calls.save(settled, version, now):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from adapters.phone.call import Call, Event, Line, Move, Pending, Turn
 from adapters.phone.config import PhoneConfig
-from adapters.phone.phrases import Phrases, callback_due, spoken_number, spoken_when
+from adapters.phone.phrases import Phrases, callback_due, spoken_number, spoken_when, with_number
 from adapters.phone.turns import (
     MORE_TO_COME,
     call_form,
@@ -42,7 +42,7 @@ _TAKEN_KEPT = 50
 _SECOND = 1_000_000
 
 _STATE_OF_ROUTE = {"said": "ask", "think": "think", "wait": "queue", "key": "queue", "left": "queue",
-                   "recorded": "voicemail"}  # fmt: skip
+                   "dialled": "queue", "recorded": "voicemail"}  # fmt: skip
 
 
 class Machine:
@@ -53,10 +53,13 @@ class Machine:
         self._phrases = phrases
         self._company = company
 
-    def apply(self, call: Call | None, event: Event, *, tenant: str, sid: str, flooded: bool = False) -> Move | None:
+    def apply(
+        self, call: Call | None, event: Event, *, tenant: str, sid: str, flooded: bool = False, away: bool = False
+    ) -> Move | None:
         """What `event` changes, or None when it changes nothing (a repetition, a latecomer).
 
-        `flooded`: the number has called too often, the call is not answered.
+        `flooded`: the number has called too often, the call is not answered. `away`: no worker will answer for a
+        while, so nobody is asked to wait for one.
         """
         if call is None:
             if event.route == "status":
@@ -81,15 +84,17 @@ class Machine:
             return self._wait(call, event)
         if event.step != call.step or not call.ready or event.key == call.applied:
             return None
+        if event.route == "dialled":
+            return self._dialled(call, event)
         if event.route == "said" and call.state == "ask":
-            return self._said(call, event)
+            return self._said(call, event, away=away)
         if event.route == "think" and call.state == "think":
-            return self._think(call, event)
+            return self._think(call, event, away=away)
         if event.route == "key" and call.state == "queue" and call.parked:
             return self._key(call, event)
         return None
 
-    def resume(self, call: Call, now: int) -> Move | None:
+    def resume(self, call: Call, now: int, *, away: bool = False) -> Move | None:
         """The answer to a request that is being held: the reply if it is there, filler words when the hold is over,
         None while there is time left."""
         if call.ready:
@@ -99,7 +104,7 @@ class Machine:
         if now < call.hold_until:
             return None
         if now >= call.asked_at + self._config.give_up_s * _SECOND:
-            return self._give_up(replace(call, ready=True), now)
+            return self._give_up(replace(call, ready=True), now, away=away)
         fillers = call.fillers + 1
         words = self._line(call, self._phrases[call.language].filler(fillers))
         return Move(call=replace(call, ready=True, fillers=fillers, saying=(words,)))
@@ -153,7 +158,7 @@ class Machine:
 
     # ---- listening
 
-    def _said(self, call: Call, event: Event) -> Move:
+    def _said(self, call: Call, event: Event, *, away: bool) -> Move:
         if event.digits == "0":
             return self._to_person(call, event)
         if call.pending and not event.speech and not event.digits:
@@ -177,9 +182,11 @@ class Machine:
             hold_until=hold, fillers=0, misses=0, menu=False, question=False,
             saying=tuple(line_of(reply) for reply in call.pending),
         )  # fmt: skip
-        queued = self._queue(self._next(call, event, turn=call.turn + 1), event.at, "overloaded", words.overloaded)
-        otherwise = replace(queued, owed=(*queued.owed, person_turn(event, why="overloaded")))
-        return Move(call=thinking, turns=(turn,), otherwise=otherwise)
+        queued = self._overloaded(self._next(call, event, turn=call.turn + 1), event.at)
+        wish = person_turn(event, why="overloaded")
+        if away:
+            return Move(call=queued, turns=(turn, wish))
+        return Move(call=thinking, turns=(turn,), otherwise=replace(queued, owed=(*queued.owed, wish)))
 
     def _nothing_heard(self, call: Call, event: Event) -> Move:
         words = self._phrases[call.language]
@@ -194,26 +201,31 @@ class Machine:
             saying = (self._line(call, words.keys_menu(), slow=True),)
             return Move(call=self._next(call, event, misses=misses, menu=True, question=False, saying=saying))
         queued = self._queue(self._next(call, event), event.at, "unheard", words.unheard)
-        return Move(call=queued, turns=(person_turn(event, why="unheard"),))
+        otherwise = self._overloaded(self._next(call, event), event.at) if self._config.hotline else None
+        return Move(call=queued, turns=(person_turn(event, why="unheard"),), otherwise=otherwise)
 
     # ---- thinking
 
-    def _think(self, call: Call, event: Event) -> Move:
+    def _think(self, call: Call, event: Event, *, away: bool) -> Move:
         if event.digits == "0":
             return self._to_person(call, event)
         if call.pending:
             return Move(call=self._speak(self._next(call, event)))
         if event.at >= call.asked_at + self._config.give_up_s * _SECOND:
-            return self._give_up(self._next(call, event), event.at)
+            return self._give_up(self._next(call, event), event.at, away=away)
         hold = event.at + int(self._config.think_hold_s * _SECOND)
         return Move(call=self._next(call, event, ready=False, hold_until=hold, saying=()))
 
-    def _give_up(self, call: Call, now: int) -> Move:
+    def _give_up(self, call: Call, now: int, *, away: bool) -> Move:
         wish = Turn(
             event="person", step=call.step, at=now, form=call_form(call), request="person",
             native={"why": "no answer in time"},
         )  # fmt: skip
-        return Move(call=self._queue(call, now, "slow", self._phrases[call.language].slow), turns=(wish,))
+        overloaded = self._overloaded(call, now)
+        if away:
+            return Move(call=overloaded, turns=(wish,))
+        slow = self._queue(call, now, "slow", self._phrases[call.language].slow)
+        return Move(call=slow, turns=(wish,), otherwise=overloaded if self._config.hotline else None)
 
     def _speak(self, call: Call) -> Call:
         """The call saying everything that is pending; the last reply decides how it goes on."""
@@ -241,8 +253,24 @@ class Machine:
             call, pending=tuple(reply for reply in call.pending if reply not in unwanted),
             reports=(*call.reports, *(report(reply, "failed", WAITS_FOR_A_PERSON) for reply in unwanted)),
         )  # fmt: skip
-        queued = self._queue(self._next(call, event), event.at, "asked", "")
-        return Move(call=queued, turns=(person_turn(event),))
+        call = self._next(call, event)
+        # With a number to dial, nobody waits for a person who was not told.
+        otherwise = self._overloaded(call, event.at) if self._config.hotline else None
+        return Move(call=self._queue(call, event.at, "asked", ""), turns=(person_turn(event),), otherwise=otherwise)
+
+    def _overloaded(self, call: Call, now: int) -> Call:
+        """To people because of our own trouble: first to the telephone that is configured, else to the queue alone."""
+        words = self._phrases[call.language]
+        return self._queue(call, now, "overloaded", with_number(words.overloaded, words, self._config.hotline))
+
+    def _dialled(self, call: Call, event: Event) -> Move | None:
+        """Back from the telephone of a person: done, or on to our own queue."""
+        if call.state != "queue":
+            return None
+        if event.was_connected:
+            goodbye = (self._line(call, self._phrases[call.language].goodbye),)
+            return Move(call=self._hear_nothing_more(self._next(call, event, state="goodbye", saying=goodbye)))
+        return Move(call=self._next(call, event, dialled=True, saying=()))
 
     def _queue(self, call: Call, now: int, reason: str, words: str) -> Call:
         saying = (self._line(call, words),) if words else ()
@@ -264,6 +292,8 @@ class Machine:
         words = self._phrases[call.language]
         cycle = call.cycle + 1
         announcement = words.announcement(cycle, call.reason, can_call_back=bool(call.caller))
+        if call.reason == "overloaded":
+            announcement = with_number(announcement, words, self._config.hotline)
         told = call.pending
         news = tuple(line_of(reply) for reply in told)
         if any(not reply.handover and reply.kind not in MORE_TO_COME for reply in told):

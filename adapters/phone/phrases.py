@@ -12,7 +12,7 @@ import msgspec
 from adapters.phone.config import OpeningHours, PhoneConfig
 from adapters.phone.languages import LANGUAGES
 
-__all__ = ["Key", "Phrases", "callback_due", "load_phrases", "spoken_number", "spoken_when"]
+__all__ = ["Key", "Phrases", "callback_due", "load_phrases", "spoken_number", "spoken_when", "with_number"]
 
 QUEUE_REASONS = ("asked", "handover", "slow", "unheard", "overloaded", "trouble")
 """Why somebody waits for a person. Each has its honest words."""
@@ -40,6 +40,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     slow: str
     unheard: str
     overloaded: str
+    direct: str
     trouble: str
     hold: tuple[str, ...]
     choices: str
@@ -68,6 +69,8 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"phrases: reasons {missing} missing, or no fillers, hold lines or seven days")
         if "{reason}" not in "".join(self.hold) or not all("{reason}" in line for line in self.hold):
             raise ValueError("phrases: every hold line needs its {reason}")
+        if "{number}" not in self.direct:
+            raise ValueError("phrases: direct needs its {number}")
 
     def greeting_of(self, company: str) -> str:
         """The first words: that a machine speaks, and how to reach a person."""
@@ -107,6 +110,11 @@ def spoken_number(number: str) -> str:
     if len(groups) > 2 and len(groups[-1]) == 1:
         groups[-2:] = [groups[-2] + groups[-1]]
     return ("plus " if number.startswith("+") else "") + ", ".join(" ".join(group) for group in groups)
+
+
+def with_number(words: str, phrases: Phrases, hotline: str) -> str:
+    """The words, and the number under which a person can be reached, where there is one."""
+    return f"{words} {phrases.direct.format(number=spoken_number(hotline))}" if hotline else words
 
 
 def callback_due(now: datetime, config: PhoneConfig) -> datetime:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from adapters.phone.call import Call, Event, Line
 from adapters.phone.config import PhoneConfig
 from adapters.phone.languages import codes
-from adapters.phone.phrases import load_phrases
+from adapters.phone.phrases import load_phrases, with_number
 from adapters.phone.twiml import document, element, text
 
 __all__ = ["CHARACTERS_PER_SECOND", "GIVE_UP_STEPS", "NOTHING", "OVERRIDE", "Renderer"]
@@ -37,6 +37,9 @@ _MAX_SAY_CHARACTERS = 3000
 
 GIVE_UP_STEPS = 40
 """Announcements (about 20 minutes) after which a house that cannot read its own state says goodbye honestly."""
+
+_RING_S = 25
+"""How long a person's telephone rings; then the caller hears words again, well within the promised 60 s."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
@@ -81,10 +84,16 @@ class Renderer:
         words = load_phrases()[language]
         if event.step >= GIVE_UP_STEPS:
             return document(*self._says((Line(text=words.given_up, language=language),)), element("Hangup"))
+        if event.route == "dialled" and event.was_connected:
+            return document(element("Hangup"))
+        if event.route == "dialled":
+            return document(self._queue_verb(sid, event.step + 1))
         if not event.parked:
-            apology = Line(text=words.overloaded, language=language)
-            return document(*self._says((apology,)), self._queue_verb(sid, event.step + 1))
+            apology = Line(text=with_number(words.overloaded, words, self._config.hotline), language=language)
+            dial = self._dial(sid, event.step + 1)
+            return document(*self._says((apology,)), *dial, self._queue_verb(sid, event.step + 1))
         hold = words.announcement(max(2, event.step), "overloaded", can_call_back=False)
+        hold = with_number(hold, words, self._config.hotline)
         action = self._url(sid, "key", event.step + 1)
         return document(self._announcement(action, (Line(text=hold, language=language),)), self._redirect(action))
 
@@ -95,7 +104,7 @@ class Renderer:
         apology = self._says((Line(text=words.fallback, language=language),))
         dial = ()
         if self._config.hotline:
-            dial = (element("Dial", (element("Number", (text(self._config.hotline),)),), timeout=25),)
+            dial = (element("Dial", self._hotline(), timeout=_RING_S),)
         record = element("Record", maxLength=self._config.voicemail_s, timeout=5, playBeep="true", finishOnKey="#")
         bye = self._says((Line(text=words.goodbye, language=language),))
         return document(*dial, *apology, record, *bye, element("Hangup"))
@@ -120,7 +129,18 @@ class Renderer:
         )
 
     def _enqueue(self, call: Call) -> bytes:
-        return document(*self._says(call.saying), self._queue_verb(call.sid, call.queue_step))
+        dial = self._dial(call.sid, call.step) if call.reason == "overloaded" and not call.dialled else ()
+        return document(*self._says(call.saying), *dial, self._queue_verb(call.sid, call.queue_step))
+
+    def _dial(self, sid: str, step: int) -> tuple[str, ...]:
+        """A person's telephone, where one is configured; `action` says whether they talked."""
+        if not self._config.hotline:
+            return ()
+        action = self._url(sid, "dialled", step)
+        return (element("Dial", self._hotline(), action=action, method="POST", timeout=_RING_S),)
+
+    def _hotline(self) -> tuple[str, ...]:
+        return (element("Number", (text(self._config.hotline),)),)
 
     def _queue_verb(self, sid: str, step: int) -> str:
         """A queue of its own for every call: the provider parks the caller, the order is ours."""

@@ -7,11 +7,11 @@ durability, retries, send ledger, loop guard, redaction, metrics and tracing bel
 Register a `ChannelPlugin` under the entry-point group `contactbus.adapters`; the built-in channels do the same.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from aiohttp import web
@@ -48,6 +48,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     threading, delivery-status, read-status, keys. `normalise_in_process`: hostile input is normalised in a limited
     process; `normalise_seconds` and `normalise_megabytes` are the limits there. `keep_raw`: store the native input as
     a blob (else it is small enough to lie in `Contact.native` or `Contact.body`).
+
+    `resolve_unknown` says what may be done about a reply of which nobody knows whether it went out:
+
+    - idempotent: `send` knows a reply again by its id, so an attempt that was cut off is simply repeated; when `send`
+      itself answers `Unknown`, a person decides.
+    - resend-same-id: the other side knows a message again by an id that is derived from the reply's; after a rest it
+      is sent once more, and still in doubt a person decides.
+    - person: nothing is ever repeated by itself.
+
+    `final_status_h`: hours after which a reply that was accepted must have been reported as delivered or failed, else a
+    person is shown it; 0 where the channel reports nothing more. `replies_per_minute` is the pace that the channel
+    bears, or its purse.
     """
 
     name: str
@@ -61,6 +73,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     normalise_seconds: float = 5.0
     normalise_megabytes: int = 512
     keep_raw: bool = True
+    resolve_unknown: Literal["idempotent", "resend-same-id", "person"] = "person"
+    final_status_h: float = 0.0
+    replies_per_minute: int = 600
 
 
 class Raw(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +162,7 @@ class Services:
 
     clock: Clock
     store: Store
+    """Each call ends within the deadline of a door, with TransientError when the store did not answer by then."""
     blobs: Blobs
     signer: Signer
     data_dir: Path
@@ -158,6 +174,14 @@ class Services:
     """Report what became of a reply after `send` has returned (a receipt, a letter's acknowledgement file)."""
     background: Callable[[str, Awaitable[None]], None]
     """Run a task of the adapter under supervision: a crash is logged and restarted or ends the process visibly."""
+    local: Store | None = None
+    """State of this host alone (what became of the files in a folder here), kept while the shared store is away.
+    None: there is one store for everything."""
+    follow: Callable[[], AsyncIterator[Reply]] | None = None
+    """Replies of this channel from now on, as they are planned, whichever process will send them. Only a hint for the
+    process that holds the customer's socket or call: that it comes is not promised, and the truth lies in the store."""
+    bus_away: Callable[[], bool] = lambda: False
+    """Whether what is accepted now waits for brokers that do not answer: no worker will hear of it for a while."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the wiring: `languages`, `company` (name), `departments`, `hold_reasons`; read with defaults."""
 

@@ -11,7 +11,7 @@ are repeated by the provider's rules. `Faults` breaks the network on purpose.
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import aiohttp
 
@@ -61,13 +61,15 @@ async def simulate_call(
     faults: Faults | None = None,
     seed: int | None = None,
     transport: Transport | None = None,
+    answering: Collection[str] = (),
 ) -> Transcript:
     """Call `to` from `from_` (E.164) and do the turns; ends when the product hangs up or the caller has nothing left.
 
     `url` is the base address of the product. `public_url` is what the product calls itself, if that is another: it
     goes into signatures. `clock`: virtual (speech and long silences take no time) or real. With `seed` the faults and
-    the CallSid are the same again. Raises CallFailed when nothing was heard because the first request failed, and
-    ValueError for an unknown clock; what goes wrong later is in `Transcript.problems`.
+    the CallSid are the same again. `answering`: telephones that are picked up when the product dials them. Raises
+    CallFailed when nothing was heard because the first request failed, and ValueError for an unknown clock; what goes
+    wrong later is in `Transcript.problems`.
     """
     if clock not in ("virtual", "real"):
         raise ValueError(f"clock is {clock!r}, neither 'virtual' nor 'real'")
@@ -83,7 +85,7 @@ async def simulate_call(
         call = SimulatedCall(
             network=network, pace=pace, caller=Caller(turns, pace.now()), transcript=transcript, from_=from_, to=to,
             voice_url=f"{base}/phone/{tenant}/voice#{OVERRIDE}",
-            status_url=f"{base}/phone/{tenant}/status#{OVERRIDE}",
+            status_url=f"{base}/phone/{tenant}/status#{OVERRIDE}", answering=answering,
         )  # fmt: skip
         await call.run()
         if transcript.ended == "error" and not transcript.heard:

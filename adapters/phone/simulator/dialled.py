@@ -1,6 +1,6 @@
 """A call as the provider conducts it: fetches documents, plays them to the caller, sends what the caller does."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
@@ -23,6 +23,8 @@ _QUESTION_S = 4
 """A Gather for keys that leaves less time than this is a courtesy, not a question; only the hurried press into it."""
 _PLAY_S = float(HOLD_MUSIC_S)
 """Length of a recording; that of our own music, for the simulator does not fetch any."""
+_TALK_S = 60.0
+"""Length of a talk with a person who was dialled."""
 _MAX_DOCUMENTS = 500
 """No conversation has so many; a circle of redirects does."""
 
@@ -50,7 +52,7 @@ class SimulatedCall:
 
     def __init__(
         self, *, network: Network, pace: Pace, caller: Caller, transcript: Transcript, from_: str, to: str,
-        voice_url: str, status_url: str,
+        voice_url: str, status_url: str, answering: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._network = network
         self._pace = pace
@@ -58,6 +60,7 @@ class SimulatedCall:
         self._transcript = transcript
         self._voice_url = voice_url
         self._status_url = status_url
+        self._answering = answering
         self._began = pace.now()
         self._quiet_since = self._began
         self._documents = 0
@@ -296,7 +299,14 @@ class SimulatedCall:
         raise _Goto(urljoin(url, verb.get("action") or url), form)
 
     async def _dial(self, verb: ElementTree.Element, url: str) -> None:
-        """Nobody answers a simulated telephone: ring, then go on."""
-        await self._pause(float(verb.get("timeout", "30")))
+        """Ring; a telephone that answers is talked to for a minute, any other rings in vain."""
+        number = "".join(verb.itertext()).strip()
+        self._transcript.dialled.append(number)
+        result = "completed" if number in self._answering else "no-answer"
+        if result == "completed":
+            await self._pace.speech(_TALK_S)
+            self._quiet_since = self._pace.now()
+        else:
+            await self._pause(float(verb.get("timeout", "30")))
         if verb.get("action"):
-            raise _Goto(urljoin(url, verb.get("action") or url), {"DialCallStatus": "no-answer"})
+            raise _Goto(urljoin(url, verb.get("action") or url), {"DialCallStatus": result})

@@ -41,6 +41,8 @@ class Transcript:
     """The longest time without anybody speaking."""
     said: list[str] = field(default_factory=list[str])
     """What the caller said when asked."""
+    dialled: list[str] = field(default_factory=list[str])
+    """Telephones that the product called for the caller."""
     left_over: int = 0
     """Turns of the caller for which the call gave no opportunity."""
 

@@ -206,6 +206,7 @@ def build(
     workers: Workers | None = None,
     public_url: str = BASE,
     company: Any = "Nordlicht Handel",
+    away: bool = False,
 ) -> tuple[PhoneAdapter, Workers]:
     """An adapter wired to scripted workers."""
     tokens = folder / "tokens"
@@ -227,6 +228,7 @@ def build(
         accept=workers.accept,
         status=workers.status,
         background=lambda name, task: None,
+        bus_away=lambda: away,
         options={"company": company},
     )
     adapter = PhoneAdapter(config, services, calls)
