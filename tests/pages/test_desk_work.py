@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
+from bus.clock import to_micros
+from bus.log.tables import timer
 from bus.message import Reply, decode
 
 
@@ -77,6 +81,22 @@ async def test_a_reply_goes_back_where_the_contact_came_from_and_is_sent_once(ho
     assert state.assignee == "Mina"
     assert state.status == "waiting-customer"
     assert state.open_promises() == ()
+    await client.close()
+
+
+async def test_by_friday_is_a_promise_that_somebody_is_reminded_of(house):
+    case = await house.make_case()
+    client = await house.sign_in()
+    text = "Guten Tag Frau Ohlsen, wir melden uns innerhalb von zwei Tagen. Bitte senden Sie uns bis Montag ein Foto."
+    body = writing((await house.state(case)).version, text=text)
+    assert (await post(client, house, f"cases/{case}/reply", body))[0] == 200
+    (promise,) = (await house.state(case)).open_promises()
+    assert promise.what == "Guten Tag Frau Ohlsen, wir melden uns innerhalb von zwei Tagen."
+    assert (promise.by, promise.until.astimezone(ZoneInfo("Europe/Berlin")).hour) == ("Mina", 18)
+    assert await house.engine.all(select(timer).where(timer.c.due == to_micros(promise.until)))
+    status, body = await post(client, house, f"cases/{case}/close", {"outcome": "solved"})
+    assert status == 422
+    assert "promise" in body["missing"]
     await client.close()
 
 

@@ -4,16 +4,16 @@
 with `changed`, and nothing is sent.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from bus.delivery.outcome import Outcome, SetTimer
-from bus.log.topics import CASE_TIMER
-from bus.message import Reply, derive_id, encode
+from bus.delivery.outcome import Outcome
+from bus.message import Reply, derive_id
 from workers.case import model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState
+from workers.case.promised import Undertaking
 from workers.case.rules import Close, Refused
-from workers.case.work import CaseTimer
 
 __all__ = ["answer_anything_else", "assign", "close", "give_back", "keep", "note", "promise", "reply"]
 
@@ -23,12 +23,13 @@ SHARED_DESK = "desk"
 
 def reply(
     state: CaseState, *, text: str, actor: str, now: datetime, seen: int | None = None, channel: str = "",
-    anything_else: bool = False,
+    anything_else: bool = False, undertaken: Sequence[Undertaking] = (),
 ) -> Outcome:  # fmt: skip
     """Answer the customer through the channel last heard from (or `channel`).
 
-    `anything_else`: the text asks whether there is anything else, which the closing rule wants to know. Raises Refused
-    with `text`, `channel` (never heard there) or `changed`.
+    `anything_else`: the text asks whether there is anything else, which the closing rule wants to know. `undertaken`:
+    what the text promises by a time, each of which becomes a promise of the case. Raises Refused with `text`, `channel`
+    (never heard there) or `changed`.
     """
     if not text.strip():
         raise Refused(("text",))
@@ -57,6 +58,8 @@ def reply(
     )  # fmt: skip
     if anything_else:
         draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
+    for undertaking in undertaken:
+        _promise(draft, undertaking.what, undertaking.until, actor)
     return draft.outcome()
 
 
@@ -94,18 +97,16 @@ def note(state: CaseState, *, text: str, actor: str, now: datetime) -> Outcome:
 
 def promise(state: CaseState, *, what: str, until: datetime, actor: str, now: datetime) -> Outcome:
     """Promise the customer something; a timer reminds the desk."""
-    promise_id = derive_id("e", state.tenant, state.id, str(state.version), what)
     draft = Draft(state, now)
-    made = model.Promise(id=promise_id, what=what, by=actor, until=until)
-    draft.tell(model.PromiseMade(at=now, actor=actor, promise=made))
-    timer_value = encode(CaseTimer(tenant=state.tenant, case=state.id, kind="promise", detail=promise_id))
-    draft.timers.append(
-        SetTimer(
-            id=derive_id("t", state.tenant, state.id, "promise", promise_id), due=until, topic=CASE_TIMER,
-            key=state.id, kind="timer", value=timer_value, tenant=state.tenant,
-        )
-    )  # fmt: skip
+    _promise(draft, what, until, actor)
     return draft.outcome()
+
+
+def _promise(draft: Draft, what: str, until: datetime, actor: str) -> None:
+    state = draft.state
+    promise_id = derive_id("e", state.tenant, state.id, str(state.version), what)
+    made = model.Promise(id=promise_id, what=what, by=actor, until=until)
+    draft.tell(model.PromiseMade(at=draft.now, actor=actor, promise=made))
 
 
 def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Outcome:

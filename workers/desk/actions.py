@@ -18,7 +18,9 @@ from bus.store.port import Effect, Store
 from workers.case import commands
 from workers.case.changes import load_case
 from workers.case.model import CaseState
+from workers.case.promised import undertakings
 from workers.desk.reading import Reading, UnknownCase
+from workers.packs.hours import OpeningHours
 
 __all__ = ["Actions", "Changed", "Writing"]
 
@@ -55,8 +57,9 @@ class Actions:
     Each raises UnknownCase, and Refused for what the case does not allow.
     """
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, *, store: Store, clock: Clock, hours: OpeningHours) -> None:
+        """`hours` are those in which people of the company work: "by Friday" ends when they go home."""
+        self._store, self._clock, self._hours = store, clock, hours
         self._reading = Reading(store=store, clock=clock)
 
     async def reply(self, tenant: str, case: str, person: str, writing: Writing) -> None:
@@ -76,8 +79,9 @@ class Actions:
                 raise Changed(news)
             now = self._clock.now()
             outcome = commands.reply(
-                state, text=text, actor=person, now=now, channel=writing.channel, anything_else=writing.anything_else
-            )
+                state, text=text, actor=person, now=now, channel=writing.channel, anything_else=writing.anything_else,
+                undertaken=undertakings(text, writing.language, now, self._hours),
+            )  # fmt: skip
             # The writer may answer in another language than the one that was recognised.
             replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)
             if await self._apply(replace(outcome, replies=replies)):

@@ -72,7 +72,7 @@ class DeskPages:
         """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing."""
         self._log, self._blobs, self._clock, self._pack, self._notice = log, blobs, clock, pack, notice
         self._reading = Reading(store=store, clock=clock)
-        self._actions = Actions(store=store, clock=clock)
+        self._actions = Actions(store=store, clock=clock, hours=pack.policy.service.hours)
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
         self._gate = Gate(self._sessions)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-__all__ = ["OpeningHours", "add_open_time", "is_open", "open_time_between"]
+__all__ = ["OpeningHours", "add_open_time", "closing_time", "is_open", "open_days_later", "open_time_between"]
 
 _LOOK_AHEAD_DAYS = 60
 """A company that is closed for longer answers nobody: then the hours are wrong, not the wait long."""
@@ -66,6 +66,24 @@ def open_time_between(hours: OpeningHours, start: datetime, end: datetime) -> ti
             break
         total += max(timedelta(), min(closes, end) - max(opens, start))
     return total
+
+
+def closing_time(hours: OpeningHours, day: date) -> datetime:
+    """When people go home on a day; on a day on which nobody works, the hour of the latest closing of the week."""
+    zone = ZoneInfo(hours.zone)
+    week = _week(hours)
+    spans = () if _is_holiday(hours, day) else week[day.weekday()]
+    return _moment(day, max(closes for _, closes in spans or [span for each in week for span in each]), zone)
+
+
+def open_days_later(hours: OpeningHours, day: date, days: int) -> date:
+    """The day that many working days later."""
+    week = _week(hours)
+    while days > 0:
+        day += timedelta(days=1)
+        if week[day.weekday()] and not _is_holiday(hours, day):
+            days -= 1
+    return day
 
 
 def is_open(hours: OpeningHours, moment: datetime) -> bool:
