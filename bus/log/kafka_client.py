@@ -1,12 +1,25 @@
 """What every client of the brokers needs to reach them: addresses, encryption, sign-in, deadlines."""
 
+import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from bus.errors import ConfigurationError
+import aiokafka  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka import admin, errors  # pyright: ignore[reportMissingTypeStubs]
+
+from bus.errors import ConfigurationError, TransientError
 from bus.log.kafka_settings import KafkaSettings
 
-__all__ = ["client_options"]
+__all__ = ["Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options"]
+
+# The client has no types that a strict reader could use: they end here.
+Admin: Any = admin.AIOKafkaAdminClient
+Consumer: Any = aiokafka.AIOKafkaConsumer
+Producer: Any = aiokafka.AIOKafkaProducer
+Partition = aiokafka.TopicPartition
+KafkaError: type[Exception] = errors.KafkaError
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -29,3 +42,16 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.username
         options["sasl_plain_password"] = settings.password
     return options
+
+
+@contextlib.asynccontextmanager
+async def answered(deadline_s: float) -> AsyncGenerator[None]:
+    """A deadline around the client, which has none of its own worth the name.
+
+    Raises TransientError for whatever the client or the deadline raises.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except (TimeoutError, KafkaError, OSError) as error:
+        raise TransientError(f"the brokers did not answer: {type(error).__name__}") from error

@@ -39,7 +39,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     auto_create_topics: bool = False
 
     static_member: str = ""
-    session_timeout_s: Annotated[float, msgspec.Meta(ge=6, le=300)] = 30.0
+    session_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=300)] = 30.0
     """A member without a heartbeat for so long has died; shorter, and a busy machine throws out the living."""
     heartbeat_s: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 3.0
     drain_s: Annotated[float, msgspec.Meta(ge=1, le=120)] = 20.0
