@@ -146,7 +146,28 @@ class Metrics:
             "contacts_refused", "Contacts we could not take now", ["channel", "reason"], registry=self.registry
         )
         self.handled = Counter("records_handled", "Records by result", ["group", "result"], registry=self.registry)
-        self.in_flight = Gauge("records_in_flight", "Records being handled", ["group"], registry=self.registry)
+        self.in_flight = Gauge(
+            "records_in_flight",
+            "Records fetched and not finished",
+            ["group", "topic", "partition"],
+            registry=self.registry,
+        )
+        self.lanes = Gauge("lanes", "Keys with records in flight", ["group"], registry=self.registry)
+        self.parked_keys = Gauge(
+            "parked_keys",
+            "Keys whose records wait for a fault to pass",
+            ["group", "topic", "partition"],
+            registry=self.registry,
+        )
+        self.oldest_parked = Gauge(
+            "oldest_parked_seconds",
+            "Age of the oldest record that waits for a fault to pass",
+            ["group", "topic", "partition"],
+            registry=self.registry,
+        )
+        self.rebalances = Counter(
+            "rebalances", "Times that the partitions of a member changed", ["group"], registry=self.registry
+        )
         self.dead_letters = Counter("dead_letters", "Records given up", ["group", "reason"], registry=self.registry)
         self.timer_lateness = Histogram(
             "timer_lateness_seconds", "How late a timer fired", buckets=_BUCKETS, registry=self.registry

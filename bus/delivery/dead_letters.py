@@ -17,7 +17,16 @@ from bus.store.port import Effect, Row, Store
 from bus.store.schema import metadata
 from bus.store.sql import insert_ignore
 
-__all__ = ["DeskCase", "dead_letter", "dead_letter_outcome", "discard", "list_dead_letters", "retry", "show"]
+__all__ = [
+    "ONLY_GROUP",
+    "DeskCase",
+    "dead_letter",
+    "dead_letter_outcome",
+    "discard",
+    "list_dead_letters",
+    "retry",
+    "show",
+]
 
 dead_letter = Table(
     "dead_letter",
@@ -52,6 +61,12 @@ dead_letter_audit = Table(
 
 DeskCase = Callable[[StoredRecord, str], Outcome]
 """(record, reason) -> the outcome that puts it before a person."""
+
+ONLY_GROUP = "only-group"
+"""Header of a record that one group alone handles, whoever else reads its topic."""
+
+_RETRY = "~retry-"
+"""Between the id of a record and how often a person had it handled again."""
 
 _insert = insert_ignore(dead_letter, ["id"])
 _audit = insert_ignore(dead_letter_audit, ["id"])
@@ -102,18 +117,27 @@ async def show(store: Store, dead_letter_id: str) -> Row | None:
 
 
 async def retry(store: Store, dead_letter_id: str, *, actor: str, now: datetime) -> bool:
-    """Append the original record again and mark the letter. False when it is not open."""
+    """Append the original record again, under an id of its own, and mark the letter. False when it is not open.
+
+    Only the group that gave it up handles it: others that read the topic have done so. What was late already is not
+    late again: a deadline that has passed does not travel on.
+    """
     row = await show(store, dead_letter_id)
     if row is None or row["state"] != "open":
         return False
-    again = Record(
-        topic=row["topic"],
-        key=row["record_key"],
-        value=bytes(row["value"]),
-        id=row["record_id"],
-        headers=decode(row["headers"].encode(), dict[str, str]),
-    )
+    record_id = _next_id(row["record_id"])
+    headers = decode(row["headers"].encode(), dict[str, str])
+    headers |= {"ce_id": record_id, "ce_time": now.isoformat().replace("+00:00", "Z"), ONLY_GROUP: row["group_name"]}
+    if "deadline" in headers and datetime.fromisoformat(headers["deadline"]) <= now:
+        del headers["deadline"]
+    again = Record(topic=row["topic"], key=row["record_key"], value=bytes(row["value"]), id=record_id, headers=headers)
     return await _settle(store, dead_letter_id, "retried", actor, now, emit=(again,))
+
+
+def _next_id(record_id: str) -> str:
+    """An inbox has seen the original's id and would take a second record of that id for a copy."""
+    original, _, number = record_id.partition(_RETRY)
+    return f"{original}{_RETRY}{int(number or 0) + 1}"
 
 
 async def discard(store: Store, dead_letter_id: str, *, actor: str, now: datetime) -> bool:

@@ -1,8 +1,15 @@
 """CloudEvents attributes beside the record, never inside it (CloudEvents Kafka binding 3.1, binary mode)."""
 
+import hashlib
 from datetime import datetime
 
-__all__ = ["envelope"]
+__all__ = ["envelope", "traceparent_of"]
+
+
+def traceparent_of(*parts: str) -> str:
+    """The W3C trace context of something that begins here, derived as ids are: received twice, it is one trace."""
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:]}-01"
 
 
 def envelope(
@@ -20,7 +27,8 @@ def envelope(
     """Headers of a record. `kind` is the record's type (contact, work, reply, status, timer, case-event).
 
     `key_id` names the encryption key of the person's texts; it travels from the first day on, because it cannot be
-    added to records that were already written.
+    added to records that were already written. `traceparent` is that of what the record follows from; one that follows
+    from nothing, at the door or at its time, begins a trace (`traceparent_of`), and the runner hands it on.
     """
     headers = {
         "ce_specversion": "1.0",

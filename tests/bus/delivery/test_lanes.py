@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.delivery.lanes import Lanes
-from bus.log.port import StoredRecord
+from bus.log.port import StoredRecord, TopicPartition
 
 
 def record(offset: int, key: str, partition: int = 0) -> StoredRecord:
@@ -37,11 +37,32 @@ def test_a_lost_partition_is_forgotten_but_work_in_hand_is_not() -> None:
     lanes.add([taken, behind])
     assert lanes.take(1) == [taken]
     lanes.add([kept, record(4, "b")])
-    lanes.drop_waiting("t", 0)
+    lanes.drop_waiting(lambda r: r.partition == 0)
     assert lanes.take(10) == [kept]
     lanes.finish(taken)
     lanes.finish(kept)
-    assert (lanes.size, lanes.keys, lanes.ready) == (0, 0, 0)
+    assert (lanes.size, lanes.keys, lanes.ready, dict(lanes.counts)) == (0, 0, 0, {})
+
+
+def test_what_follows_a_parked_record_comes_before_what_was_fetched_meanwhile() -> None:
+    lanes = Lanes()
+    first, fetched, second = record(1, "a"), record(9, "a"), record(2, "a")
+    lanes.add([first, fetched])
+    assert lanes.take(10) == [first]
+    lanes.finish(first, second)
+    assert lanes.take(10) == [second]
+    lanes.finish(second)
+    assert lanes.take(10) == [fetched]
+
+
+def test_a_partition_with_many_records_is_known_as_crowded() -> None:
+    lanes = Lanes()
+    lanes.add([record(n, f"k{n}") for n in range(3)] + [record(9, "z", partition=1)])
+    assert lanes.crowded(3) == {TopicPartition("t", 0)}
+    (head,) = lanes.take(1)
+    lanes.finish(head)
+    assert lanes.crowded(3) == frozenset()
+    assert lanes.counts == {("t", 0): 2, ("t", 1): 1}
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=60), st.randoms(use_true_random=False))

@@ -99,7 +99,7 @@ async def running(engine: EmbeddedEngine, worker: Worker, **options: Any):
         member="m1",
         desk_case=to_desk,
         jitter=random.Random(1),
-        retry=options.pop("retry", RetryPolicy(first_s=0.01, cap_s=0.02, attempts=4)),
+        retry=options.pop("retry", RetryPolicy(first_s=0.01, cap_s=0.02)),
         limits=options.pop("limits", RunnerLimits(fetch_wait_s=0.05)),
     )
     task = asyncio.create_task(runner.run())
@@ -192,7 +192,7 @@ async def test_a_dead_letter_can_be_retried_once_or_discarded(engine: EmbeddedEn
         assert not await retry(engine, letters["b/1"], actor="ops", now=now)
         assert not await discard(engine, "d-none", actor="ops", now=now)
         (again,) = await watched.until(1)
-    assert again.id == "out/a/0"
+    assert again.id == "out/a/0~retry-1"
 
 
 async def test_a_live_record_past_its_deadline_goes_to_a_person_at_once(engine: EmbeddedEngine) -> None:
@@ -201,7 +201,7 @@ async def test_a_live_record_past_its_deadline_goes_to_a_person_at_once(engine: 
 
     soon = (SystemClock().now() + timedelta(milliseconds=1)).isoformat()
     await engine.append([record(0, "a", deadline=soon)])
-    async with running(engine, Worker(decide), retry=RetryPolicy(first_s=5, attempts=50)) as watched:
+    async with running(engine, Worker(decide), retry=RetryPolicy(first_s=5)) as watched:
         await watched.until(1, "desk")
     assert watched.desk == [("a/0", "deadline")]
 
