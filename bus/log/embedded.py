@@ -28,8 +28,8 @@ from bus.log.embedded_subscription import EmbeddedSubscription
 from bus.log.embedded_wake import Signal, WakeSocket
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
 from bus.log.progress import PartitionProgress
-from bus.log.tables import log as log_table
 from bus.store.port import Effect, Result, Row
+from bus.store.schema import tables_of
 from bus.store.sqlite_file import warn_of_wal_reset_bug
 from bus.store.sqlite_reads import Reads, Statements
 from bus.store.sqlite_writer import DEFAULT_FLOOR_BYTES, Job, Transaction, Writer
@@ -98,7 +98,7 @@ class EmbeddedEngine:
         """Create every table of the house that does not exist yet: for tests and trials; the product migrates."""
         dialect = SQLiteDialect()
         texts: list[str] = []
-        for table in log_table.metadata.sorted_tables:
+        for table in tables_of(dialect.name):
             texts.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
             texts += [str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)) for index in table.indexes]
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from bus.store.schema import metadata
+from bus.store.schema import SQLITE, metadata
 
 __all__ = ["log", "log_member", "log_once", "log_partition", "log_progress", "timer"]
 
@@ -23,6 +23,7 @@ log = Table(
     # SQLite appends the row id to every index: this one is (partition_id, seq), read one partition at a time.
     Index("ix_log_partition_id", "partition_id"),
     sqlite_autoincrement=True,
+    info=SQLITE,
 )
 """Every record of every topic, in the order of appending."""
 
@@ -35,6 +36,7 @@ log_partition = Table(
     Column("head", BigInteger, nullable=False),
     Column("appended", BigInteger, nullable=False),
     UniqueConstraint("topic", "number"),
+    info=SQLITE,
 )
 """Partitions that exist, the last offset of each and how many records it ever took. Their number never changes."""
 
@@ -48,6 +50,7 @@ log_progress = Table(
     Column("next_offset", BigInteger, nullable=False),
     Column("finished_above", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+    info=SQLITE,
 )
 """How far a group has finished a partition, who reads it now (empty: nobody), and in which generation.
 
@@ -66,6 +69,7 @@ log_member = Table(
     Column("heartbeat", BigInteger, nullable=False),
     Column("topics", Text, nullable=False),
     sqlite_with_rowid=False,
+    info=SQLITE,
 )
 """Members of groups, with their last sign of life."""
 

@@ -1,12 +1,19 @@
 """One metadata for every table of the house; packages add their tables to it, migrations read it.
 
 Columns are integers, text and bytes only, so that rows pass through the driver untouched on every engine. Times are
-microseconds since 1970. Every table of customers' data carries the tenant.
+microseconds since 1970. Every table of customers' data carries the tenant. A table that only one database has says so
+in its `info`.
 """
 
-from sqlalchemy import MetaData
+from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["metadata"]
+from sqlalchemy import MetaData, Table
+
+__all__ = ["POSTGRESQL", "SQLITE", "metadata", "tables_of"]
+
+SQLITE: dict[Any, Any] = {"dialect": "sqlite"}
+POSTGRESQL: dict[Any, Any] = {"dialect": "postgresql"}
 
 metadata = MetaData(
     naming_convention={
@@ -16,3 +23,8 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def tables_of(dialect: str) -> Sequence[Table]:
+    """The declared tables that a database of this dialect has, those first that others refer to."""
+    return [table for table in metadata.sorted_tables if table.info.get("dialect", dialect) == dialect]
