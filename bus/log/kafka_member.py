@@ -318,7 +318,7 @@ class KafkaMember(ConsumerRebalanceListener):
                 if not self._settled.is_set():
                     return []
                 await self._poll([place], 0, share)
-        while any(place not in paused and buffered for place, buffered in self._buffer.items()):
+        while max_records > 0 and any(buffered and place not in paused for place, buffered in self._buffer.items()):
             if found := self._hand_out(max_records, paused):
                 return found
         return []

@@ -29,7 +29,7 @@ from bus.message import Contact, decode, encode
 from bus.store.blobs import Blobs, digest_of
 from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
-from bus.testing.log_conformance import records_of
+from bus.testing.log_records import records_of
 
 __all__ = ["AdapterConformance", "twisted"]
 

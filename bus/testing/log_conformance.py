@@ -6,78 +6,36 @@ the suite starts one and kills it.
 """
 
 import asyncio
-import contextlib
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from bus.log.partition import partition_of
-from bus.log.port import Delivery, Fenced, Record, StoredRecord, Subscription, TopicPartition
+from bus.log.port import Delivery, Fenced, Record, StoredRecord, TopicPartition
 from bus.log.topics import topic as declared
-from bus.testing.log_member import STEPS, opener_of
+from bus.testing.log_deaths import DeathCases
+from bus.testing.log_member import opener_of
+from bus.testing.log_records import (
+    OTHER,
+    PATIENCE_S,
+    TOPIC,
+    Open,
+    drain,
+    in_order_per_key,
+    records,
+    records_of,
+    take,
+    until,
+)
 
-__all__ = ["LogConformance", "drain", "records_of"]
-
-TOPIC = "conformance.in"
-OTHER = "conformance.other"
-TARGET = "conformance.out"
-
-PATIENCE_S = 30.0
-"""How long anything may take before the suite gives up: far more than it should, machines are busy."""
-
-Open = Callable[[], Awaitable[Any]]
-
-
-def records(count: int, *, topic: str = TOPIC, prefix: str = "r", keys: int = 13) -> list[Record]:
-    """Records over some keys, numbered in order."""
-    return [
-        Record(
-            topic=topic, key=f"{prefix}-k{n % keys}", value=b"%d" % n, id=f"{prefix}-{n}", headers={"number": str(n)}
-        )
-        for n in range(count)
-    ]
+__all__ = ["LogConformance"]
 
 
-async def drain(subscription: Subscription, *, quiet_s: float = 0.4, commit: bool = True) -> list[StoredRecord]:
-    """Fetch until nothing comes for a while, committing each batch."""
-    found: list[StoredRecord] = []
-    while batch := await subscription.fetch(100, quiet_s):
-        found += batch
-        if commit:
-            await subscription.commit([Delivery.of(subscription.group, record) for record in batch])
-    return found
-
-
-async def records_of(engine: Any, topic: str) -> list[StoredRecord]:
-    """Everything that a topic holds, partition by partition."""
-    found: list[StoredRecord] = []
-    for partition in range(declared(topic).partitions):
-        start = 0
-        while page := await engine.read(topic, partition, start=start, limit=500):
-            found += page
-            start = page[-1].offset + 1
-    return found
-
-
-def in_order_per_key(found: Sequence[StoredRecord]) -> bool:
-    """Whether the numbers of every key rise."""
-    last: dict[str, int] = {}
-    for record in found:
-        number = int(record.value)
-        if number <= last.get(record.key, -1):
-            return False
-        last[record.key] = number
-    return True
-
-
-class LogConformance:
+class LogConformance(DeathCases):
     """Subclass it; give `opener` and `location`; override `expire` if records do not age by a call of `retain`."""
 
     opener: str
@@ -109,20 +67,6 @@ class LogConformance:
     async def log(self, open_log: Open) -> Any:
         """The engine under test."""
         return await open_log()
-
-    @contextlib.asynccontextmanager
-    async def process(self, location: str, *arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-        """A process of `bus.testing.log_member`, killed at the end at the latest."""
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bus.testing.log_member", self.opener, location, *arguments, stdout=subprocess.PIPE
-        )
-        try:
-            yield child
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-            await child.wait()
 
     # Appending and reading.
 
@@ -237,16 +181,23 @@ class LogConformance:
         subscription = await log.subscribe("g", [TOPIC], member="m")
         places = {TopicPartition(TOPIC, partition_of(record.key, declared(TOPIC).partitions)) for record in records(40)}
         paused = frozenset(sorted(places)[:2])
-        now = await subscription.fetch(1000, 0.2, paused=paused)
-        assert now
+        open_ = [
+            record
+            for record in records(40)
+            if partition_of(record.key, declared(TOPIC).partitions) not in {place.partition for place in paused}
+        ]
+        now: list[StoredRecord] = []
+        while len(now) < len(open_):
+            now += await subscription.fetch(1000, 1.0, paused=paused)
+        assert list(await subscription.fetch(1000, 0.2, paused=paused)) == []
         assert not paused & {TopicPartition(record.topic, record.partition) for record in now}
-        later = await subscription.fetch(1000, 1.0)
+        later = await take(subscription, 40 - len(now))
         assert sorted(record.id for record in (*now, *later)) == sorted(record.id for record in records(40))
 
     async def test_only_what_was_not_committed_is_read_again(self, log: Any, open_log: Open) -> None:
         await log.append(records(60))
         subscription = await log.subscribe("g", [TOPIC], member="m")
-        fetched = await subscription.fetch(1000, 1.0)
+        fetched = await take(subscription, 60)
         # Finished out of order: every third, so that finished records lie above unfinished ones.
         finished = [record for index, record in enumerate(fetched) if index % 3 == 0]
         await subscription.commit([Delivery.of("g", record) for record in finished])
@@ -311,10 +262,9 @@ class LogConformance:
     async def test_members_share_the_partitions_and_nobody_reads_for_another(self, log: Any, open_log: Open) -> None:
         one = await log.subscribe("g", [TOPIC], member="one")
         two = await (await open_log()).subscribe("g", [TOPIC], member="two")
-        await one.fetch(1, 0)
-        await two.fetch(1, 0)
+        count = declared(TOPIC).partitions
+        await until(lambda: len(one.generations) + len(two.generations) == count, one, two)
         assert not set(one.generations) & set(two.generations)
-        assert len(one.generations) + len(two.generations) == declared(TOPIC).partitions
         assert abs(len(one.generations) - len(two.generations)) <= 1
         await log.append(records(80))
         found = await asyncio.gather(drain(one), drain(two))
@@ -325,10 +275,10 @@ class LogConformance:
     ) -> None:
         await log.append(records(80))
         one = await log.subscribe("g", [TOPIC], member="one")
-        fetched = await one.fetch(1000, 1.0)
+        fetched = await take(one, 80)
         assert len(fetched) == 80
         two = await (await open_log()).subscribe("g", [TOPIC], member="two")
-        again = await two.fetch(1000, 1.0)
+        await two.fetch(0, 0)
         lost = set(two.generations)
         with pytest.raises(Fenced):
             await one.commit([Delivery.of("g", record) for record in fetched])
@@ -337,12 +287,13 @@ class LogConformance:
         assert moved
         behind = await log.lag("g", [TOPIC])
         assert sum(count for count, _ in behind.values()) == len(moved)
+        again = await take(two, len(moved))
         assert sorted(record.id for record in again) == sorted(record.id for record in moved)
 
     async def test_a_member_that_leaves_is_replaced_at_once(self, log: Any, open_log: Open) -> None:
         one = await log.subscribe("g", [TOPIC], member="one")
         two = await (await open_log()).subscribe("g", [TOPIC], member="two")
-        await one.fetch(1, 0)
+        await until(lambda: len(one.generations) < declared(TOPIC).partitions, one)
         await two.close()
         began = time.monotonic()
         while len(one.generations) < declared(TOPIC).partitions:
@@ -352,32 +303,15 @@ class LogConformance:
     async def test_a_second_member_of_the_same_name_replaces_the_first(self, log: Any, open_log: Open) -> None:
         await log.append(records(20))
         first = await log.subscribe("g", [TOPIC], member="same")
-        fetched = await first.fetch(1000, 1.0)
+        fetched = await take(first, 20)
         second = await (await open_log()).subscribe("g", [TOPIC], member="same")
-        assert len(await second.fetch(1000, 1.0)) == 20
+        assert len(await take(second, 20)) == 20
         with pytest.raises(Fenced):
             await first.commit([Delivery.of("g", record) for record in fetched])
         # Not merely robbed of its partitions: its seat is taken, and coming back would rob the other.
         await asyncio.sleep(0.3)
         with pytest.raises(Fenced):
             await first.fetch(1, 0.1)
-
-    async def test_the_work_of_a_killed_process_is_taken_over(self, log: Any, location: str) -> None:
-        await log.append(records(40))
-        async with self.process(location, "hold", "g", TOPIC, "victim") as child:
-            held = await _lines_until(child, "holding")
-            assert held
-            survivor = await log.subscribe("g", [TOPIC], member="survivor")
-            found = {record.id for record in await survivor.fetch(100, 0)}
-            assert len(survivor.generations) < declared(TOPIC).partitions
-            assert len(found) < 40
-            child.send_signal(signal.SIGKILL)
-            await child.wait()
-            began = time.monotonic()
-            while len(found) < 40:
-                assert time.monotonic() - began < PATIENCE_S
-                found |= {record.id for record in await survivor.fetch(100, 0.2)}
-        assert found == {record.id for record in records(40)}
 
     # Following without a group.
 
@@ -390,7 +324,8 @@ class LogConformance:
         await writer.append([Record(topic=TOPIC, key="k", value=b"1", id="new")])
         await writer.append([Record(topic=OTHER, key="k", value=b"2", id="other")])
         async with asyncio.timeout(PATIENCE_S):
-            assert [(await anext(from_now)).id for _ in range(2)] == ["new", "other"]
+            # Of two topics: which of them comes first is no promise.
+            assert sorted([(await anext(from_now)).id for _ in range(2)]) == ["new", "other"]
             assert [(await anext(from_start)).id for _ in range(2)] == ["old", "new"]
         await from_now.aclose()
         await from_start.aclose()
@@ -413,7 +348,7 @@ class LogConformance:
         slow = await log.subscribe("slow", [TOPIC], member="m")
         fast = await log.subscribe("fast", [TOPIC], member="m")
         await drain(fast)
-        fetched = await slow.fetch(1000, 1.0)
+        fetched = await take(slow, 30)
         place = fetched[0].partition
         held = [record for record in fetched if record.partition == place]
         await slow.commit([Delivery.of("slow", record) for record in fetched if record.partition != place])
@@ -432,94 +367,3 @@ class LogConformance:
         await drain(await log.subscribe("g", [TOPIC], member="m"))
         await self.expire(log, declared(TOPIC).keep_days - 1)
         assert len(await records_of(log, TOPIC)) == 30
-
-    # Death.
-
-    async def test_what_was_acknowledged_survives_sigkill(self, log: Any, location: str) -> None:
-        chance = random.Random(11)  # noqa: S311
-        acknowledged: set[str] = set()
-        for round_ in range(2):
-            async with (
-                self.process(location, "produce", TOPIC, f"a{round_}", "100000") as one,
-                self.process(location, "produce", TOPIC, f"b{round_}", "100000") as two,
-            ):
-                for child in (one, two):
-                    acknowledged.update(await _some_lines(child, chance.randrange(1, 400)))
-                for child in (one, two):
-                    child.send_signal(signal.SIGKILL)
-                    acknowledged.update(await _rest_of_lines(child))
-        found = await records_of(log, TOPIC)
-        ids = [record.id for record in found]
-        assert len(acknowledged) > 8
-        assert len(ids) == len(set(ids))
-        assert acknowledged - set(ids) == set()
-        assert in_order_per_key(found)
-
-    @pytest.mark.parametrize("step", STEPS)
-    async def test_a_crash_between_two_steps_repeats_no_effect_and_loses_none(
-        self, log: Any, location: str, step: str
-    ) -> None:
-        given = records(200)
-        await log.append(given)
-        for after in (0, 2):
-            async with self.process(location, "relay", "g", TOPIC, TARGET, "m", step, str(after)) as child:
-                await asyncio.wait_for(child.wait(), PATIENCE_S)
-                assert child.returncode == -signal.SIGKILL
-        async with self.process(location, "relay", "g", TOPIC, TARGET, "m") as child:
-            await self._until_relayed(log, child, len(given))
-        found = await records_of(log, TARGET)
-        assert sorted(record.id for record in found) == sorted(record.id for record in given)
-        assert in_order_per_key(found)
-
-    async def test_two_processes_and_random_kills_give_each_record_one_effect_in_order(
-        self, log: Any, location: str
-    ) -> None:
-        chance = random.Random(13)  # noqa: S311
-        given = records(1500, keys=40)
-        feeding = asyncio.create_task(self._feed(log, given))
-        async with self.process(location, "relay", "g", TOPIC, TARGET, "steady") as steady:
-            for _ in range(3):
-                async with self.process(location, "relay", "g", TOPIC, TARGET, "victim") as victim:
-                    await _lines_until(victim, "joined")
-                    await asyncio.sleep(chance.uniform(0.02, 0.3))
-                    victim.send_signal(signal.SIGKILL)
-                    await victim.wait()
-            await feeding
-            await self._until_relayed(log, steady, len(given))
-        found = await records_of(log, TARGET)
-        assert sorted(record.id for record in found) == sorted(record.id for record in given)
-        assert in_order_per_key(found)
-
-    async def _feed(self, log: Any, given: Sequence[Record]) -> None:
-        for start in range(0, len(given), 20):
-            await log.append(given[start : start + 20])
-
-    async def _until_relayed(self, log: Any, child: asyncio.subprocess.Process, count: int) -> None:
-        async with asyncio.timeout(PATIENCE_S * 2):
-            while len(await records_of(log, TARGET)) < count:
-                assert child.returncode is None
-                await _lines_until(child, "idle")
-
-
-async def _lines_until(child: asyncio.subprocess.Process, last: str) -> list[str]:
-    assert child.stdout is not None
-    lines: list[str] = []
-    async with asyncio.timeout(PATIENCE_S):
-        while line := (await child.stdout.readline()).decode().strip():
-            if line == last:
-                return lines
-            lines.append(line)
-    raise AssertionError(f"the process ended before it said {last!r}")
-
-
-async def _some_lines(child: asyncio.subprocess.Process, count: int) -> list[str]:
-    assert child.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
-        return [(await child.stdout.readline()).decode().strip() for _ in range(count)]
-
-
-async def _rest_of_lines(child: asyncio.subprocess.Process) -> list[str]:
-    """What a killed process had still said: whole lines only, the last may be torn."""
-    assert child.stdout is not None
-    rest = (await child.stdout.read()).decode()
-    return rest.split("\n")[:-1]

@@ -18,7 +18,7 @@ from bus.log.topics import reply_topic
 from bus.message import Party, Reply, decode
 from bus.store.port import Effect
 from bus.store.sql import insert_ignore, upsert
-from bus.testing.log_conformance import TARGET, TOPIC, records, records_of
+from bus.testing.log_records import TARGET, TOPIC, records, records_of
 
 __all__ = ["StoreConformance"]
 

@@ -15,7 +15,7 @@ from bus.log.port import Record
 from bus.log.tables import timer
 from bus.store.port import Effect
 from bus.testing.clock import FakeClock
-from bus.testing.log_conformance import records_of
+from bus.testing.log_records import records_of
 
 TOPIC = "model.out"
 NAMES = ("a", "b", "c")
