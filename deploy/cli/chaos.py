@@ -22,7 +22,7 @@ _PROGRAM = Path("tests") / "faults"
 @click.option("--keep", type=click.Path(file_okay=False), help="Folder for logs; default kept only after a failure.")
 @json_option
 def chaos(seconds: float, seed: int | None, bus: str, keep: str | None, as_json: bool) -> None:
-    """Offer contacts on all channels, kill and cut what carries them, and judge what came back. Exit 1: a promise broke.
+    """Offer contacts on all channels, kill and cut what carries them, and judge what came back. Exit 1 when it broke.
 
     Builds a house of its own, with servers where the bus needs them; nothing that runs is touched.
     """

@@ -42,7 +42,7 @@ def main() -> int:
             seconds=chosen.seconds,
             folder=folder,
             say=lambda line: print(line, file=sys.stderr, flush=True),
-        )  # fmt: skip
+        )
     )
     print(json.dumps(report.as_json(), indent=2, ensure_ascii=False) if chosen.as_json else table(report))
     if report.judgement.held and chosen.keep is None:

@@ -72,9 +72,7 @@ async def correspond(doors: Doors, number: int, chance: random.Random) -> None:
             mail["In-Reply-To"] = first_id if last is None else last.message_id
         recipient = last.reply_to if last is not None and last.reply_to else "hilfe@shop.example"
         offer = doors.ledger.offer(
-            Offer(
-                "email", address, turn, matter, time.monotonic(), mark=mark, reference=str(mail["Message-ID"])
-            )  # fmt: skip
+            Offer("email", address, turn, matter, time.monotonic(), mark=mark, reference=str(mail["Message-ID"]))
         )
         await _deliver(doors, offer, address, recipient, mail.as_bytes().replace(b"\n", b"\r\n"))
         if offer.acknowledged is None or doors.stopping.is_set():
@@ -103,7 +101,7 @@ async def complain_once(doors: Doors, number: int, chance: random.Random) -> Non
             mark=mark,
             reference=str(mail["Message-ID"]),
             wants_answer=False,
-        )  # fmt: skip
+        )
     )
     await _deliver(doors, offer, address, "hilfe@shop.example", mail.as_bytes().replace(b"\n", b"\r\n"))
 
@@ -130,7 +128,7 @@ async def send_automatic(doors: Doors, number: int, chance: random.Random) -> No
             reference=str(mail["Message-ID"]),
             wants_answer=False,
             closes=True,
-        )  # fmt: skip
+        )
     )
     sender = "" if kind == "null" else address
     await _deliver(doors, offer, sender, "hilfe@shop.example", mail.as_bytes().replace(b"\n", b"\r\n"))

@@ -40,7 +40,7 @@ def kinds_for(house: House, *, long: bool) -> Kinds:
 
 
 class Disturber:
-    """Carries disturbances out. `happened` counts what really happened, by kind."""
+    """Carries disturbances out. `happened` counts what really happened, by kind, and what was skipped."""
 
     def __init__(self, house: House, sink: Sink, ledger: Ledger) -> None:
         self._house, self._sink, self._ledger = house, sink, ledger
@@ -57,8 +57,11 @@ class Disturber:
                 group.create_task(self._do(disturbance))
 
     async def _do(self, disturbance: Disturbance) -> None:
-        # One thing at a time happens to one target: a process that is being started cannot be killed twice.
+        # One thing at a time happens to one target: what is still being put right is left alone.
         lock = self._busy.setdefault(disturbance.target, asyncio.Lock())
+        if lock.locked():
+            self.happened["skipped"] += 1
+            return
         async with lock:
             broken = Broken(disturbance.kind, disturbance.target, time.monotonic(), float("inf"))
             self._ledger.broken.append(broken)

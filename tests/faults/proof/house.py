@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from proof.nursery import Child, Nursery
 from proof.proxy import Proxy
 
 __all__ = ["Embedded", "House", "Part"]
 
-CHECKOUT = Path(__file__).parents[3]
 _READY_S = 120.0
 """A process on a machine that runs brokers and tests beside it; alone it takes about 4 s."""
 _STOP_S = 40.0
+_ASK_S = 120.0
 _LOOK_S = 0.05
 _DOORS = ("email", "chat", "phone", "post", "link")
 
@@ -42,7 +42,7 @@ class Part:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    process: asyncio.subprocess.Process | None = None
+    process: Child | None = None
     extra: dict[str, str] = field(default_factory=dict[str, str])
     """Environment of the next start only: an armed fault, a skewed clock."""
 
@@ -71,6 +71,8 @@ class House(ABC):
         self.relay_line = Proxy(lambda: [self._relay])
         self.parts: dict[str, Part] = {}
         self._gateways, self._workers = gateways, workers
+        self._nursery = Nursery()
+        self._asking = asyncio.Lock()
         self._said: dict[str, int] = {}
         """Where in its log the present life of a part begins."""
 
@@ -114,6 +116,7 @@ class House(ABC):
 
     async def open(self) -> None:
         """Everything up: doors first, since the house must know its public address."""
+        await self._nursery.start()
         await self.http_door.start()
         await self.smtp_door.start()
         await self.relay_line.start()
@@ -174,11 +177,7 @@ class House(ABC):
             log.write(b"\n")
             log.flush()
             self._said[name] = part.log.stat().st_size - 1
-            part.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "deploy.cli", *part.arguments,
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=CHECKOUT,
-                env={**part.environment, **part.extra},
-            )  # fmt: skip
+        part.process = await self._nursery.run(part.arguments, {**part.environment, **part.extra}, part.log)
         part.extra = {}
 
     async def kill(self, name: str) -> bool:
@@ -222,6 +221,7 @@ class House(ABC):
         """End everything that was started."""
         for name in self.parts:
             await self.kill(name)
+        await self._nursery.close()
         await self.dismantle()
         for door in (self.http_door, self.smtp_door, self.relay_line):
             await door.close()
@@ -231,14 +231,13 @@ class House(ABC):
     async def ask(self, *arguments: str) -> Any:
         """One of the product's own commands, as JSON. Raises RuntimeError with what it said."""
         part = next(iter(self.parts.values()))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", *arguments, "--json",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=dict(part.environment),
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 120)
-        if process.returncode != 0:
-            raise RuntimeError(f"contactbus {' '.join(arguments)}: {err.decode()[-2000:]}")
-        return json.loads(out)
+        output, errors = self.folder / "asked.json", self.folder / "asked.log"
+        async with self._asking:
+            output.unlink(missing_ok=True)
+            child = await self._nursery.run((*arguments, "--json"), part.environment, errors, output)
+            if await asyncio.wait_for(child.wait(), _ASK_S) != 0:
+                raise RuntimeError(f"contactbus {' '.join(arguments)} failed; see {errors}")
+            return json.loads(output.read_bytes())
 
 
 class Embedded(House):

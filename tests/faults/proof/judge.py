@@ -2,8 +2,8 @@
 
 | invariant | judged by |
 |---|---|
-| 1 every acknowledged contact belongs to exactly one case, nothing un-offered appears | answers; then the lists of contacts and cases |
-| 2 every case has an outcome in time, none is closed before the customer said that this was all | answers; then the list of cases |
+| 1 every acknowledged contact in exactly one case, nothing un-offered | answers; then lists of contacts and cases |
+| 2 an outcome in time, no case closed before the customer said that this was all | answers; then the list of cases |
 | 3 each reply reaches its customer exactly once | what the receiving sides kept |
 | 4 effects in the order in which the customer spoke | matters of the answers, in the order received |
 | 9 nothing left behind after the faults | `workers list`, `dead-letters list` |
@@ -263,7 +263,7 @@ def _ask_cases(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
         yield Finding("behind", 9, "", f"{asked.behind} records are still waiting")
     if asked.dead_letters:
         yield Finding("behind", 9, "", f"{asked.dead_letters} dead letters")
-    mark_of = {contact: mark for contact, mark in asked.contacts}
+    mark_of = dict(asked.contacts)
     farewells = {offer.mark for offer in ledger.offers if offer.closes}
     for case in asked.closed:
         if not any(mark_of.get(contact) in farewells for contact in asked.cases.get(case, ())):

@@ -67,7 +67,7 @@ class Asked:
     """What the product's own commands say; used where nobody outside can see."""
 
     contacts: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    """(contact id, mark by which it was offered) of every record of a contact; the mark is empty where none was found."""
+    """(contact id, mark by which it was offered) of every record of a contact; an empty mark: by nobody."""
     cases: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Case id -> its contacts."""
     closed: list[str] = field(default_factory=list[str])

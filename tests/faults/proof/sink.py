@@ -48,6 +48,6 @@ class Sink(Mailbox):
                     matter=matter,
                     answers=mail.in_reply_to,
                     sure=not self.hide_yes,
-                )  # fmt: skip
+                )
             )
         return mail

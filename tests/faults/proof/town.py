@@ -17,8 +17,8 @@ from proof.questions import spoken
 
 __all__ = ["Pace", "Town", "letters_for"]
 
-_FIRST = ("Anna", "Bernd", "Clara", "Dieter", "Emma", "Frank", "Greta", "Heinz", "Ines", "Karl", "Laura", "Martin", "Nora",
-          "Oskar", "Paula", "Robert", "Sabine", "Thomas", "Ulrike", "Werner")  # fmt: skip
+_FIRST = ("Anna", "Bernd", "Clara", "Dieter", "Emma", "Frank", "Greta", "Heinz", "Ines", "Karl", "Laura", "Martin",
+          "Nora", "Oskar", "Paula", "Robert", "Sabine", "Thomas", "Ulrike", "Werner")  # fmt: skip
 _LAST = ("Berger", "Dorn", "Engel", "Fischer", "Graf", "Hoffmann", "Keller", "Lorenz", "Maurer", "Neumann", "Otto",
          "Peters", "Richter", "Schuster", "Thaler", "Vogel", "Wagner", "Ziegler")  # fmt: skip
 _TRAY_S = 0.3
