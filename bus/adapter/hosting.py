@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from bus import faultpoints
 from bus.adapter.contract import Acceptance, ChannelPlugin, Normalised, Raw
 from bus.adapter.redaction import redact
 from bus.adapter.sandbox import Sandbox, SandboxFailure
@@ -79,6 +80,7 @@ class Intake:
 
     async def _accept(self, raw: Raw) -> Acceptance:
         manifest = self._plugin.manifest
+        faultpoints.reached("accept.begun", manifest.name)
         reference = None
         if manifest.keep_raw:
             digest = await self._blobs.put(raw.data)
@@ -86,8 +88,10 @@ class Intake:
         normalised = await self._normalise(raw)
         for data in normalised.blobs.values():
             await self._blobs.put(data)
+        faultpoints.reached("accept.stored", manifest.name)
         contact = _redacted(msgspec.structs.replace(normalised.contact, raw=reference or normalised.contact.raw))
         (offset,) = await self._log.append([contact_record(contact)], once=True)
+        faultpoints.reached("accept.durable", manifest.name)
         duplicate = offset is None
         self._metrics.contacts_accepted.labels(contact.tenant, contact.channel, str(duplicate).lower()).inc()
         log.info(
@@ -119,6 +123,7 @@ class Intake:
     async def report_status(self, status: Status) -> None:
         """Append what a channel learnt about a reply later."""
         await self._log.append([status_record(status)], once=True)
+        faultpoints.reached("status.durable", status.channel)
 
     async def close(self) -> None:
         """End the processes."""

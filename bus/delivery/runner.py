@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import structlog
 
+from bus import faultpoints
 from bus.clock import Clock, to_micros
 from bus.delivery.dead_letters import DeskCase
 from bus.delivery.deciding import Decided, Decider
@@ -195,6 +196,7 @@ class WorkerRunner:
                 await self._pause(failures)
                 continue
             if records:
+                faultpoints.reached("consume.fetched", self.group)
                 self._lanes.add([record for record in records if not self._gone(record)] if self._drained else records)
                 self._hands.call()
 
@@ -291,7 +293,9 @@ class WorkerRunner:
             if not decided:
                 continue
             self._applying = True
+            faultpoints.reached("outcome.decided", self.group)
             results = await self._apply([self._effect(each) for each in decided])
+            faultpoints.reached("outcome.applied", self.group)
             words: Counter[str] = Counter()
             for each, result in zip(decided, results, strict=True):
                 words[result.reason or ("nothing" if each.outcome is NOTHING else "done")] += 1

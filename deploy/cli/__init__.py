@@ -16,6 +16,7 @@ __all__ = ["main"]
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),
         "deploy.cli.operate": ("doctor", "config", "bench"),
+        "deploy.cli.chaos": ("chaos",),
         "deploy.cli.topics": ("topics",),
     },
     context_settings={"help_option_names": ["-h", "--help"]},

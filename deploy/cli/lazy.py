@@ -28,6 +28,7 @@ SHORT_HELP = {
     "doctor": "Check this installation, with fixes.",
     "config": "Settings and where each came from.",
     "bench": "Measure this machine.",
+    "chaos": "Break everything, and judge what comes back.",
     "topics": "Topics on the Kafka brokers.",
 }
 """Shown by `--help` without importing the command."""
