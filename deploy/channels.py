@@ -8,6 +8,7 @@ from typing import Any
 from bus.adapter.contract import ChannelAdapter, ChannelPlugin, Services
 from bus.adapter.hosting import Intake
 from bus.delivery.sender import Sender
+from bus.delivery.sending_settings import SendingSettings
 from bus.errors import ConfigurationError
 from deploy.core import Core
 
@@ -89,6 +90,11 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
     )
     adapter = plugin.create(config, services)
     sender = Sender(
-        adapter, store=core.engine, clock=core.clock, metrics=core.metrics, in_doubt_s=core.settings.in_doubt_s
+        adapter,
+        store=core.engine,
+        clock=core.clock,
+        metrics=core.metrics,
+        in_doubt_s=core.settings.in_doubt_s,
+        settings=core.layers.section("sending", SendingSettings),
     )
     return HostedChannel(plugin=plugin, config=config, adapter=adapter, intake=intake, sender=sender)

@@ -11,7 +11,7 @@ from bus.config import Layered, load_layers
 __all__ = ["DemoSettings", "HttpSettings", "ProductSettings", "load"]
 
 
-_SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres")
+_SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres", "sending")
 
 
 class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

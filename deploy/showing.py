@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from bus.config import Layered, Secret
+from bus.delivery.sending_settings import SendingSettings
 from deploy.channels import load_plugin, plugin_config
 from deploy.settings import DemoSettings, HttpSettings, ProductSettings
 
@@ -16,6 +17,7 @@ def setting_rows(layers: Layered, settings: ProductSettings) -> list[dict[str, s
     rows = _rows(layers, "product", settings)
     rows += _rows(layers, "http", layers.section("http", HttpSettings))
     rows += _rows(layers, "demo", layers.section("demo", DemoSettings))
+    rows += _rows(layers, "sending", layers.section("sending", SendingSettings))
     for name in settings.channels:
         plugin = load_plugin(name)
         rows += _rows(layers, f"adapters.{name}", plugin_config(layers, plugin))

@@ -25,6 +25,9 @@ MANIFEST = Manifest(
     max_raw_bytes=65_536,
     # A frame is small and lies, redacted, in the conversation's own table.
     keep_raw=False,
+    # A reply is an event of the conversation, unique by its id.
+    resolve_unknown="idempotent",
+    replies_per_minute=60_000,
 )
 
 _ANSWER_WITHIN = timedelta(seconds=60)

@@ -10,7 +10,13 @@ from bus.message import Contact, Party, Proof, Quality, derive_id
 __all__ = ["MANIFEST", "LinkConfig", "normalise", "raw_from_file"]
 
 MANIFEST = Manifest(
-    name="link", kind="deferred", identity_kinds=("link",), max_text_characters=0, max_raw_bytes=4_096, keep_raw=False
+    name="link",
+    kind="deferred",
+    identity_kinds=("link",),
+    max_text_characters=0,
+    max_raw_bytes=4_096,
+    keep_raw=False,
+    resolve_unknown="idempotent",
 )
 
 

@@ -13,4 +13,7 @@ MANIFEST = Manifest(
     max_raw_bytes=64 * 1024,
     # The form lies in `Contact.native`; as a blob it would keep what redaction takes out.
     keep_raw=False,
+    # A call keeps the ids of what it was given to say.
+    resolve_unknown="idempotent",
+    replies_per_minute=60_000,
 )

@@ -13,7 +13,7 @@ from bus.adapter.contract import Acceptance, ChannelPlugin, Normalised, Raw
 from bus.adapter.redaction import redact
 from bus.adapter.sandbox import Sandbox, SandboxFailure
 from bus.clock import Clock
-from bus.delivery.sender import status_record
+from bus.delivery.doubt import status_record
 from bus.errors import Overloaded, StorageFull
 from bus.log.port import Log, Record
 from bus.log.topics import CONTACT_RECEIVED

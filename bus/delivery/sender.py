@@ -6,30 +6,31 @@ adapter answers settles the row in the transaction that also reports the status 
 
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
-from bus.adapter.contract import Accepted, ChannelAdapter, Refused, RetryLater, SendResult, Unknown
-from bus.clock import Clock
-from bus.delivery.ledger import begin_sending, reply_row, set_state
-from bus.delivery.outcome import NOTHING, Outcome, SetTimer
+from bus.adapter.contract import Accepted, ChannelAdapter, Refused, RetryLater, SendResult
+from bus.clock import Clock, from_micros, to_micros
+from bus.delivery import ledger
+from bus.delivery.doubt import IN_DOUBT_S, again, in_doubt, rest_s, status_record
+from bus.delivery.outcome import NOTHING, Outcome, Write
+from bus.delivery.sending_settings import SendingSettings
 from bus.errors import TransientError
 from bus.log.port import Record, StoredRecord
-from bus.log.topics import REPLY_STATUS, reply_topic
-from bus.message import Reply, Status, decode, encode, envelope
+from bus.log.topics import reply_topic
+from bus.message import Reply, Status, decode
+from bus.store.pace import pace_of, pace_write, wait_s
 from bus.store.port import Effect, Row, Store
 from bus.telemetry import Metrics
 
-__all__ = ["IN_DOUBT_S", "Sender", "status_record"]
+__all__ = ["Sender"]
 
 log = structlog.get_logger()
 
-IN_DOUBT_S = 900.0
-"""An attempt in doubt rests so long before it is repeated under the same id: a mail host's queue has spoken by then."""
-
-_UNKNOWN_ATTEMPTS = 2
-"""In doubt twice: a person decides. A lost reply is worse than a twin, a third twin is worse than both."""
+_TOO_FAST = "too many replies in a short time"
+_RESUMED = 0.5
+"""A timer that fires this much early, in seconds, by the clock of another host, is not sent back to wait."""
 
 
 class Sender:
@@ -43,13 +44,19 @@ class Sender:
         clock: Clock,
         metrics: Metrics,
         in_doubt_s: float = IN_DOUBT_S,
+        settings: SendingSettings | None = None,
     ) -> None:
         self._in_doubt_s = in_doubt_s
+        self._settings = settings or SendingSettings()
         self._adapter = adapter
+        self._manifest = adapter.manifest
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._channel = adapter.manifest.name
+        self._live = adapter.manifest.kind.startswith("live")
+        self._to_recipient = self._settings.to_recipient()
+        self._through_channel = self._settings.of_channel(adapter.manifest)
         self.group = f"send-{self._channel}"
         self.topics: Sequence[str] = (reply_topic(self._channel),)
 
@@ -58,115 +65,131 @@ class Sender:
 
     async def handle(self, record: StoredRecord) -> Outcome:
         reply = decode(record.value, Reply)
-        row = await self._store.one(reply_row, {"reply": reply.id})
+        row = await self._store.one(ledger.reply_row, {"reply": reply.id})
         if row is None or row["state"] not in ("planned", "sending", "unknown"):
             return NOTHING
         now = self._clock.now()
-        if reply.expires_at is not None and now > reply.expires_at:
-            return self._failed(reply, row["state"], "blocked", "expired", now)
-        if row["state"] == "sending" and "idempotent-send" not in self._adapter.manifest.capabilities:
+        if row["state"] == "unknown":
+            rest = rest_s(self._manifest, self._in_doubt_s) - (now - from_micros(row["changed_at"])).total_seconds()
+            if rest > _RESUMED:
+                return Outcome(timers=(again(reply, now, rest),))
+        if row["state"] == "sending" and self._manifest.resolve_unknown != "idempotent":
             # An earlier owner of this lane died, or was cut off, while it was sending.
-            return self._unknown(record, reply, row, "sending", "interrupted", now)
-        (begun,) = await self._store.apply(
-            [Effect(outcome=Outcome(writes=(begin_sending(reply.id, now, from_state=row["state"]),)))]
-        )
+            return self._unknown(reply, row, "interrupted", "interrupted", now)
+        if reply.expires_at is not None and now > reply.expires_at and row["state"] != "sending":
+            return self._blocked(reply, row, "expired", now)
+        writes = (ledger.begin_sending(reply.id, now, from_state=row["state"]), *self._paced(reply, row, now))
+        (begun,) = await self._store.apply([Effect(outcome=Outcome(writes=writes))])
         if not begun.applied:
-            return await self._not_begun(reply, row["state"], now)
-        attempt = row["attempt"] + 1
-        result = await self._send(reply, attempt)
-        return self._settle(record, reply, {**row, "attempt": attempt}, result)
-
-    async def _send(self, reply: Reply, attempt: int) -> SendResult:
+            return await self._not_begun(reply, row, now)
+        attempt = int(row["attempt"]) + 1
+        row = {**row, "state": "sending", "attempt": attempt}
         try:
-            return await self._adapter.send(reply, attempt)
+            result = await self._adapter.send(reply, attempt)
         except Exception as error:
             log.error("adapter raised while sending", channel=self._channel, reply=reply.id, exc_info=error)
-            return Unknown(reason="the adapter failed while sending")
+            return self._unknown(reply, row, "interrupted", "the adapter failed while sending", self._clock.now())
+        return self._settle(record, reply, row, result)
 
-    async def _not_begun(self, reply: Reply, state: str, now: datetime) -> Outcome:
-        row = await self._store.one(reply_row, {"reply": reply.id})
-        if row is not None and row["state"] == state and reply.purpose == "marketing":
-            return self._failed(reply, state, "blocked", "no permission", now)
-        raise TransientError("the ledger row moved under our hands")
+    def _paced(self, reply: Reply, row: Row, now: datetime) -> tuple[Write, ...]:
+        """The shares of the limits that this sending takes: a reply counts once, however often it is tried."""
+        if row["attempt"] or not reply.automatic or (self._live and reply.purpose == "service"):
+            return ()
+        own = {"tenant": reply.tenant, "channel": self._channel}
+        return (
+            pace_write(self._to_recipient, now, recipient=row["recipient"], **own),
+            pace_write(self._through_channel, now, **own),
+        )
+
+    async def _not_begun(self, reply: Reply, row: Row, now: datetime) -> Outcome:
+        """Why the guard did not let the reply go, and what follows."""
+        seen = await self._store.one(ledger.why_not, {"reply": reply.id, "b_now": to_micros(now)})
+        if seen is None or seen["state"] != row["state"] or seen["heard"] != row["heard"]:
+            raise TransientError("the ledger row moved under our hands")
+        if not seen["permitted"]:
+            return self._blocked(reply, row, "no permission", now)
+        if row["state"] == "planned" and seen["overtaken"]:
+            return self._overtaken(reply, row, seen, now)
+        wait = await self._wait_s(reply, row, now)
+        if not wait:
+            raise TransientError("what spoke against the sending is over")
+        self._count("paced")
+        log.warning("a reply waits for its turn", channel=self._channel, reply=reply.id, seconds=wait)
+        return Outcome(timers=(again(reply, now, wait),))
+
+    async def _wait_s(self, reply: Reply, row: Row, now: datetime) -> float:
+        if not self._paced(reply, row, now):
+            return 0.0
+        limits = {row["recipient"]: self._to_recipient, "": self._through_channel}
+        place = {"tenant": reply.tenant, "channel": self._channel, "recipients": list(limits)}
+        used = await self._store.all(pace_of, place)
+        return max((wait_s(limits[one["recipient"]], one["free_at"], now) for one in used), default=0.0)
+
+    def _overtaken(self, reply: Reply, row: Row, seen: Row, now: datetime) -> Outcome:
+        """The decision did not know all that the customer has said by now, or that the case would be closed.
+
+        Whoever works on the newer words takes the answer back or lets it stand (`workers.dialogue.overtaken`). If
+        nobody does in time, a person hears of it: it is never sent as it is, and never just forgotten.
+        """
+        newer = seen["newest"] > row["heard"]
+        if not newer:
+            return self._blocked(reply, row, "closed", now)
+        if reply.kind in ledger.WITH_THE_END:
+            return self._blocked(reply, row, ledger.OVERTAKEN, now)
+        wait = self._settings.overtaken_wait_s(self._manifest)
+        if row["reason"] != ledger.OVERTAKEN:
+            self._count("overtaken")
+            return Outcome(writes=(ledger.hold(reply.id, row["heard"], now),), timers=(again(reply, now, wait),))
+        left = wait - (now - from_micros(row["changed_at"])).total_seconds()
+        if left > _RESUMED:
+            return Outcome(timers=(again(reply, now, left),))
+        return self._blocked(reply, row, ledger.OVERTAKEN, now)
 
     def _settle(self, record: StoredRecord, reply: Reply, row: Row, result: SendResult) -> Outcome:
-        now = self._clock.now()
+        now, attempt = self._clock.now(), row["attempt"]
         if isinstance(result, Accepted):
-            self._count("delivered" if result.delivered else "accepted")
+            state = "delivered" if result.delivered else "accepted"
+            self._count(state)
             with contextlib.suppress(KeyError, ValueError):
                 heard = datetime.fromisoformat(record.headers["contact-at"])
                 self._metrics.first_answer.labels(reply.tenant, reply.channel).observe((now - heard).total_seconds())
-            state = "delivered" if result.delivered else "accepted"
             return Outcome(
-                writes=(set_state(reply.id, state, now, provider_id=result.provider_id),),
-                emit=(status_record(_status(reply, state, now, provider_id=result.provider_id)),),
+                writes=(ledger.settle(reply.id, attempt, state, now, provider_id=result.provider_id),),
+                emit=(_status(reply, state, now, provider_id=result.provider_id),),
             )
         if isinstance(result, Refused):
-            return self._failed(reply, "sending", "refused", result.reason, now)
+            self._count("refused")
+            return Outcome(
+                writes=(ledger.settle(reply.id, attempt, "refused", now, reason=result.reason),),
+                emit=(_status(reply, "failed", now, reason=result.reason),),
+            )
         if isinstance(result, RetryLater):
-            back = set_state(reply.id, "planned", now, reason=result.reason)
             self._count("later")
-            return Outcome(writes=(back,), timers=(self._again(record, reply, now, result.after_s),))
-        return self._unknown(record, reply, row, "sending", result.reason, now)
+            return Outcome(
+                writes=(ledger.settle(reply.id, attempt, "planned", now, reason=result.reason),),
+                timers=(again(reply, now, result.after_s),),
+            )
+        return self._unknown(reply, row, "answered", result.reason, now)
 
-    def _unknown(
-        self, record: StoredRecord, reply: Reply, row: Row, from_state: str, reason: str, now: datetime
-    ) -> Outcome:
+    def _unknown(self, reply: Reply, row: Row, why: str, reason: str, now: datetime) -> Outcome:
         self._count("unknown")
-        write = set_state(reply.id, "unknown", now, from_state=from_state, reason=reason)
-        if row["attempt"] >= _UNKNOWN_ATTEMPTS:
-            status = _status(reply, "failed", now, reason="it is not known whether the reply arrived", permanent=True)
-            return Outcome(writes=(write,), emit=(status_record(status),))
-        return Outcome(writes=(write,), timers=(self._again(record, reply, now, self._in_doubt_s),))
+        return in_doubt(
+            reply, row, self._manifest, now,
+            why="answered" if why == "answered" else "interrupted", reason=reason, in_doubt_s=self._in_doubt_s,
+        )  # fmt: skip
 
-    def _failed(self, reply: Reply, from_state: str, state: str, reason: str, now: datetime) -> Outcome:
-        self._count(state)
-        status = _status(reply, "failed", now, reason=reason, permanent=True)
-        return Outcome(
-            writes=(set_state(reply.id, state, now, from_state=from_state, reason=reason),),
-            emit=(status_record(status),),
-        )
-
-    def _again(self, record: StoredRecord, reply: Reply, now: datetime, after_s: float) -> SetTimer:
-        return SetTimer(
-            id=f"send-{reply.id}",
-            due=now + timedelta(seconds=after_s),
-            topic=record.topic,
-            key=record.key,
-            kind="reply",
-            value=record.value,
-            tenant=reply.tenant,
-        )
+    def _blocked(self, reply: Reply, row: Row, reason: str, now: datetime) -> Outcome:
+        self._count("blocked")
+        return Outcome(writes=(ledger.block(row, reason, now),), emit=(_status(reply, "failed", now, reason=reason),))
 
     def _count(self, result: str) -> None:
         self._metrics.reply_delivery.labels(self._channel, result).inc()
 
 
-def _status(
-    reply: Reply, state: str, at: datetime, *, provider_id: str = "", reason: str = "", permanent: bool = False
-) -> Status:
-    return Status(
-        reply=reply.id,
-        tenant=reply.tenant,
-        case=reply.case,
-        channel=reply.channel,
-        state=state,
-        at=at,
-        provider_id=provider_id,
-        reason=reason,
-        permanent=permanent,
-    )
-
-
-def status_record(status: Status) -> Record:
-    """The record of a status on `reply.status`, in the lane of its case."""
-    record_id = f"{status.reply}/{status.state}"
-    return Record(
-        topic=REPLY_STATUS,
-        key=status.case,
-        value=encode(status),
-        id=record_id,
-        headers=envelope(
-            record_id=record_id, kind="status", source=f"channel/{status.channel}", tenant=status.tenant, at=status.at
-        ),
-    )
+def _status(reply: Reply, state: str, at: datetime, *, provider_id: str = "", reason: str = "") -> Record:
+    """The record of what became of a reply; a failure told here is final."""
+    status = Status(
+        reply=reply.id, tenant=reply.tenant, case=reply.case, channel=reply.channel, state=state, at=at,
+        provider_id=provider_id, reason=reason, permanent=state == "failed",
+    )  # fmt: skip
+    return status_record(status)

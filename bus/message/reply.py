@@ -17,6 +17,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     machine wrote it, `signed_by` the representative's name when a person did. `person` is the customer's person id, by
     which consent is looked up. `conversation` and `in_reply_to` are the channel's own thread and message. `listen`
     tells a live channel that an answer is awaited; `handover` that the customer now waits for a person.
+
+    `answers` are the contacts that this reply answers. `heard` is how many of the customer's contacts the decision
+    knew: when there are more by the time of sending, the reply is overtaken and must not go out as it is; 0 for what
+    stays true whatever the customer says meanwhile (an acknowledgement, a code, the words of a person). `core` are the
+    first and last character of what `text` says, without greeting and footer: what another reply would repeat of it.
     """
 
     id: str
@@ -42,6 +47,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     listen: bool = False
     handover: bool = False
     expires_at: datetime | None = None
+    answers: tuple[str, ...] = ()
+    heard: int = 0
+    core: tuple[int, int] = (0, 0)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

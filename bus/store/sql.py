@@ -1,26 +1,32 @@
 """Statements that SQLAlchemy spells differently per database, named once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
-__all__ = ["Statement", "insert_ignore", "render", "upsert"]
+__all__ = ["Change", "Statement", "insert_ignore", "render", "upsert", "upsert_with"]
+
+Change = Callable[[Any], tuple[Mapping[str, Any], Any]]
+"""(the row that would have been inserted) -> columns to set on the row that is there, and the condition under which."""
 
 
 class Statement:
     """An insert that resolves a conflict on unique columns; rendered per dialect by the engine."""
 
-    def __init__(self, table: Table, keys: Sequence[str], update: Sequence[str]) -> None:
-        self._table, self._keys, self._update = table, tuple(keys), tuple(update)
+    def __init__(self, table: Table, keys: Sequence[str], update: Sequence[str], change: Change | None = None) -> None:
+        self._table, self._keys, self._update, self._change = table, tuple(keys), tuple(update), change
 
     def for_dialect(self, name: str) -> Insert:
         """The construct that the dialect `sqlite` or `postgresql` compiles."""
         module: Any = sqlite if name == "sqlite" else postgresql
         columns: Mapping[str, Any] = {column.name: bindparam(column.name) for column in self._table.columns}
         insert = module.insert(self._table).values(columns)
+        if self._change is not None:
+            values, condition = self._change(insert.excluded)
+            return insert.on_conflict_do_update(index_elements=list(self._keys), set_=values, where=condition)
         if not self._update:
             return insert.on_conflict_do_nothing(index_elements=list(self._keys))
         return insert.on_conflict_do_update(
@@ -32,6 +38,15 @@ def upsert(table: Table, keys: Sequence[str], update: Sequence[str] | None = Non
     """Insert a row with all its columns, or update `update` (all but the keys) of the row with the same `keys`."""
     names = [column.name for column in table.columns if column.name not in keys]
     return Statement(table, keys, names if update is None else update)
+
+
+def upsert_with(table: Table, keys: Sequence[str], change: Change) -> Statement:
+    """Insert a row with all its columns, or change the row with the same `keys` (0 rows where the condition fails).
+
+    What `change` builds must take its values from the table and from the row given to it, never from parameters of its
+    own: engines write many rows with one statement.
+    """
+    return Statement(table, keys, (), change)
 
 
 def insert_ignore(table: Table, keys: Sequence[str]) -> Statement:

@@ -39,6 +39,8 @@ TABLES = (
     "bus.delivery.dead_letters",
     "bus.delivery.parking",
     "bus.adapter.loop_guard",
+    "bus.store.conversation",
+    "bus.store.pace",
     "bus.store.permission",
     "adapters.chat.schema",
     "adapters.phone.schema",

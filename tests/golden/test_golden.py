@@ -22,7 +22,10 @@ KINDS = {
     "case_timer": CaseTimer,
     "case_changed": CaseChanged,
     "case_state": CaseState,
+    "reply_bound": Reply,
+    "case_state_heard": CaseState,
 }
+"""By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -32,14 +35,15 @@ def test_version_1_is_read_and_written_unchanged(name: str) -> None:
     assert json.loads(encode(record)) == json.loads(data)
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_the_golden_file_sets_every_field_to_something_else_than_its_default(name: str) -> None:
+@pytest.mark.parametrize("kind", set(KINDS.values()), ids=lambda kind: kind.__name__)
+def test_the_golden_files_set_every_field_to_something_else_than_its_default(kind: type[msgspec.Struct]) -> None:
     """Otherwise a field could be renamed without a golden file noticing."""
-    record = decode((V1 / f"{name}.json").read_bytes(), KINDS[name])
+    records = [decode((V1 / f"{name}.json").read_bytes(), kind) for name, of in KINDS.items() if of is kind]
     bland = [
         field.name
-        for field in msgspec.structs.fields(KINDS[name])
-        if field.default is not msgspec.NODEFAULT and getattr(record, field.name) == field.default
+        for field in msgspec.structs.fields(kind)
+        if field.default is not msgspec.NODEFAULT
+        and all(getattr(record, field.name) == field.default for record in records)
     ]
     # Nothing but inbound exists yet.
     assert [field for field in bland if field != "direction"] == []

@@ -10,15 +10,21 @@ from sqlalchemy import bindparam, insert, select, update
 from bus.clock import to_micros
 from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
 from bus.log.port import Record
-from bus.log.topics import CASE_LOG
+from bus.log.topics import CASE_LOG, CASE_TIMER
 from bus.message import Reply, decode, derive_id, encode, envelope
+from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
 from workers.case import model, rules
 from workers.case.model import EVENT_KINDS, CaseEvent, CaseState, ReplyPlanned
 from workers.case.schema import case_event, cases
+from workers.case.work import CaseTimer
 
-__all__ = ["CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
+__all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
+
+BOUND = frozenset({"answer", "question", "goodbye", "survey"})
+"""Kinds of replies that answer what was said. Acknowledgement, "one moment, please" and a code stay true whatever the
+customer says meanwhile."""
 
 _insert_case = insert_ignore(cases, ["tenant", "id"])
 _update_case = (
@@ -94,6 +100,11 @@ class Draft:
         self.emit: list[Record] = []
 
     @property
+    def before(self) -> CaseState | None:
+        """The state that the decision began with; None for a case that is opened by it."""
+        return self._before
+
+    @property
     def state(self) -> CaseState:
         """The state as decided so far. Raises ValueError before the case is opened."""
         if self._state is None:
@@ -115,10 +126,13 @@ class Draft:
     def reply(self, reply: Reply, *, actor: str = model.MACHINE, elsewhere: str = "") -> None:
         """Plan a reply. `elsewhere` says why it goes to somebody else than the writer.
 
-        Without a person of its own it is for the case's: the ledger looks consent up by the person.
+        Without a person of its own it is for the case's: the ledger looks consent up by the person. What software
+        answers is bound to what the customer has said so far, and not sent when there is more by then.
         """
         if not reply.person:
             reply = replace(reply, person=self.state.person)
+        if reply.automatic and reply.kind in BOUND:
+            reply = replace(reply, heard=self.state.heard)
         planned = ReplyPlanned(
             at=self.now,
             actor=actor,
@@ -137,11 +151,40 @@ class Draft:
         """Everything decided, as one outcome."""
         case_writes, case_records = changes(self._before, self._state, self.events, self.now)
         return Outcome(
-            writes=(*case_writes, *self.writes),
+            writes=(*case_writes, *self._ended(), *self.writes),
             emit=(*case_records, *self.emit),
             replies=tuple(self.replies),
-            timers=tuple(self.timers),
+            timers=(*self._reminders(), *self.timers),
         )
+
+    def _ended(self) -> Sequence[Write]:
+        """What the ledger has to know of the case's end, or of its new beginning."""
+        before = self._before is not None and self._before.status == model.CLOSED
+        after = self._state is not None and self._state.status == model.CLOSED
+        if self._state is None or before == after:
+            return ()
+        return (closed_write(self._state.tenant, self._state.id, closed=after),)
+
+    def _reminders(self) -> Sequence[SetTimer]:
+        """Every promise that was made has its time: when it comes and the promise is open, people are told."""
+        made = [event.promise for event in self.events if isinstance(event, model.PromiseMade)]
+        if not made:
+            return ()
+        state = self.state
+        is_open = {promise.id: promise.until for promise in state.open_promises()}
+        return [
+            SetTimer(
+                id=derive_id("t", state.tenant, state.id, "promise", promise.id),
+                due=promise.until,
+                topic=CASE_TIMER,
+                key=state.id,
+                kind="timer",
+                value=encode(CaseTimer(tenant=state.tenant, case=state.id, kind="promise", detail=promise.id)),
+                tenant=state.tenant,
+            )
+            for promise in made
+            if is_open.get(promise.id) == promise.until
+        ]
 
 
 def changes(

@@ -151,6 +151,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     subject: str = ""
     channel: str = ""
     """The channel of the last contact."""
+    heard: int = 0
+    """How many contacts of the customer the decisions so far knew (`bus.store.conversation`)."""
     routes: dict[str, Route] = {}
     intents: tuple[str, ...] = ()
     procedure: Procedure | None = None
@@ -265,7 +267,7 @@ class ReplyPlanned(CaseEventBase, frozen=True, kw_only=True, tag="reply-planned"
 
 
 class ReplyProgress(CaseEventBase, frozen=True, kw_only=True, tag="reply-progress"):
-    """What became of a reply: accepted, delivered, read, failed, unknown."""
+    """What became of a reply: accepted, delivered, read, failed, unknown; withdrawn when a later one says it."""
 
     reply: str
     channel: str

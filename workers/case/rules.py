@@ -148,13 +148,17 @@ def _track(state: CaseState, progress: model.ReplyProgress, now: datetime) -> tu
     note = next((note for note in state.replies if note.id == progress.reply), None)
     if note is None or STATE_RANK.get(progress.state, 0) <= STATE_RANK.get(note.state, -1):
         return ()
-    if not (progress.state == "failed" and progress.permanent) or note.kind in ("goodbye", "hold", "acknowledgement"):
+    lost = progress.state == "failed" and progress.permanent
+    if not lost or note.kind in ("goodbye", "hold", "acknowledgement", "survey"):
+        return (progress,)
+    if state.status == model.CLOSED and progress.reason == "closed":
+        # It was not sent because the case had come to its end without it.
         return (progress,)
     made = _promise_person(state, "answer", now + UNDELIVERED_PERSON, model.MACHINE, now)
     if state.with_person:
         # Whoever answered by hand has kept the promise with words that nobody heard.
-        lost = note.kind not in SAYS_NOTHING_NEW and not state.awaits_person()
-        return (progress, made) if lost else (progress,)
+        unheard = note.kind not in SAYS_NOTHING_NEW and not state.awaits_person()
+        return (progress, made) if unheard else (progress,)
     return (progress, model.HandedOver(at=now, reason="reply-failed"), made)
 
 
@@ -217,6 +221,7 @@ def _received(state: CaseState, event: model.Received) -> dict[str, Any]:
     changed: dict[str, Any] = {"contacts": (*state.contacts, event.contact)[-KEPT_CONTACTS:]}
     if event.automatic:
         return changed
+    changed["heard"] = state.heard + 1
     route = event.route
     if route.channel == "link":
         # The confirmation page is a way in and never a way to answer.

@@ -275,6 +275,9 @@ class Conversation:
             await self._request(turn)
             return
         turn.facts = dict(progress.facts)
+        if turn.unseen and kind in ("confirm", "tried"):
+            # Nobody agrees to what he has not read: this "yes" belongs to something else.
+            turn.answer = ""
         if kind == "proof":
             proven = await proof.confirm_by_code(turn)
             if proven:
@@ -284,7 +287,8 @@ class Conversation:
             await self._again(turn, procedure, "proof.again")
             return
         if kind == "choice":
-            turn.choice = engine.answered_choice(turn, pending.about)
+            by_number = turn.unseen and turn.contact.own_text().strip().isdigit()
+            turn.choice = "" if by_number else engine.answered_choice(turn, pending.about)
             if not turn.choice:
                 await self._again(turn, procedure, "again.choice")
                 return
@@ -320,6 +324,9 @@ class Conversation:
             turn.settle()
             await engine.advance(turn, procedure)
             return
+        if turn.unseen:
+            # The question is still on its way, and goes out now: nothing is asked twice.
+            return
         if progress.asked >= engine.MAX_FRUITLESS:
             turn.settle()
             turn.draft.tell(model.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
@@ -345,14 +352,17 @@ class Conversation:
 
     async def _which(self, turn: Turn, pending: model.Question) -> None:
         """Which of two requests: the words of one, its number, or yes to the first."""
-        turn.settle()
         labels = pending.about
+        understood = turn.understanding
+        if turn.unseen and understood.intent not in labels and understood.decision != "accept":
+            return
+        turn.settle()
         text = turn.contact.own_text().casefold()
         digits = str(turn.contact.native.get("digits", "")) or text.strip()
-        if digits.isdigit() and 1 <= int(digits) <= len(labels):
+        if not turn.unseen and digits.isdigit() and 1 <= int(digits) <= len(labels):
             await self._start(turn, labels[int(digits) - 1])
             return
-        if turn.understanding.answer == "yes":
+        if not turn.unseen and turn.understanding.answer == "yes":
             await self._start(turn, labels[0])
             return
         if turn.understanding.intent in labels:

@@ -22,6 +22,7 @@ from bus.adapter.tokens import Signer
 from bus.clock import to_micros
 from bus.delivery.outcome import Write
 from bus.message import Party, Reply, derive_id
+from bus.store.conversation import heard_write
 from bus.store.port import Row
 from workers.case import model
 from workers.case.changes import Draft, load_case, reply_id
@@ -320,6 +321,7 @@ async def _join(turn: Turn, proven: model.ProofGiven) -> None:
         event = model.decode_event(row["data"])
         if isinstance(event, model.Received):
             draft.do(Receive(received=event))
+    draft.writes.append(heard_write(turn.tenant, there.id, draft.state.heard - there.heard))
     draft.tell(model.Joined(at=turn.now, other=here.id))
     draft.tell(proven)
     if here.procedure is not None and here.procedure.name != "join":

@@ -1,5 +1,6 @@
 """One turn: a contact, its case, what is known, and the reply that takes shape."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from bus.adapter.tokens import Signer
 from bus.delivery.outcome import Outcome, SetTimer
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
 from bus.message import Contact, Party, Reply, derive_id, encode
-from bus.store.port import Store
+from bus.store.port import Row, Store
 from workers.case import model, rules
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState, Promise, Route
@@ -81,8 +82,12 @@ class Turn:
         """The confirmation of this turn was also the yes to what the customer had asked for."""
         self.writer = writer_key(self.contact)
         self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else draft.state.route()
+        self.unsent: Sequence[Row] = ()
+        """Ledger rows of earlier answers that have not left (`workers.dialogue.overtaken`), oldest first."""
         self._finished: list[Draft] = []
         self._parts: list[str] = []
+        self._closing_words = ""
+        self._answers: tuple[str, ...] = (item.contact.id,)
         self._kind = "answer"
         self._listen = False
         self._handover = False
@@ -173,6 +178,27 @@ class Turn:
         return (speak_date if self.spoken else format_date)(moment, self.language)
 
     @property
+    def unseen(self) -> bool:
+        """Whether the customer cannot have seen our last words, so that "yes" is no answer to them."""
+        return bool(self.unsent)
+
+    @property
+    def says(self) -> str:
+        """The kind of the reply, as far as it is decided."""
+        return self._kind
+
+    def also_answers(self, reply: Reply) -> None:
+        """The reply of this turn answers what an earlier one would have answered."""
+        self._answers = (*reply.answers, *self._answers)
+
+    def also_say(self, reply: Reply) -> None:
+        """Say what an earlier reply would have said, before the words of this turn."""
+        start, end = reply.core
+        self._parts.insert(0, reply.text[start:end])
+        self._listen = self._listen or reply.listen
+        self.also_answers(reply)
+
+    @property
     def silent(self) -> bool:
         """Nothing was said yet."""
         return not self._parts
@@ -229,6 +255,7 @@ class Turn:
         days = self.pack.policy.service.closing_notice_days
         until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
         self.say(key, **({} if self.live else {"date": self.date(until)}))
+        self._closing_words = self._parts[-1]
         self.draft.tell(model.AnythingElseAsked(at=self.now, channel=self.channel))
         self.expect("answer")
         self._timer("closing-notice", until, self.now.isoformat())
@@ -239,7 +266,6 @@ class Turn:
             id=id or derive_id("e", self.state.id, self.contact.id, what), what=what, by=model.MACHINE, until=until
         )
         self.draft.tell(model.PromiseMade(at=self.now, promise=promise))
-        self._timer("promise", until, promise.id)
 
     def hand_over(
         self, reason: str, *, what: str = "answer", until: datetime | None = None, quiet: bool = False
@@ -248,9 +274,6 @@ class Turn:
         already = self.state.with_person
         until = until or self.person_by()
         self.draft.do(rules.HandOver(reason=reason, until=until, what=what))
-        promise = next((p for p in self.state.open_promises() if p.id == rules.PERSON_PROMISE), None)
-        if promise is not None and promise.until == until:
-            self._timer("promise", until, promise.id)
         if quiet:
             return
         if self.live:
@@ -291,7 +314,7 @@ class Turn:
         state = self.state
         self.draft.timers.append(
             SetTimer(
-                id=derive_id("t", state.tenant, state.id, kind, detail if kind == "promise" else ""),
+                id=derive_id("t", state.tenant, state.id, kind, ""),
                 due=due,
                 topic=CASE_TIMER,
                 key=state.id,
@@ -300,6 +323,11 @@ class Turn:
                 tenant=state.tenant,
             )
         )
+
+    @property
+    def drafts(self) -> Sequence[Draft]:
+        """The cases that this turn changes, that of its contact first."""
+        return (*self._finished, self.draft)
 
     def move_to(self, draft: Draft) -> None:
         """Go on in another case (the one this contact turned out to belong to); this one is finished."""
@@ -326,6 +354,7 @@ class Turn:
 
     def _compose(self, route: Route) -> Reply:
         state = self.state
+        text, core = self._text(route.address.name)
         return Reply(
             id=reply_id(state, self.contact.id, route.channel, route.address.address),
             tenant=state.tenant,
@@ -333,7 +362,7 @@ class Turn:
             channel=route.channel,
             account=route.account,
             to=route.address,
-            text=self._text(route.address.name),
+            text=text,
             language=self.language,
             kind=self._kind,
             conversation=route.conversation,
@@ -344,25 +373,36 @@ class Turn:
             person=state.person or self.item.person,
             listen=self.live and self._listen,
             handover=self._handover,
+            answers=self._answers,
+            core=core,
         )
 
-    def _text(self, name: str) -> str:
-        parts = list(self._parts)
+    def _text(self, name: str) -> tuple[str, tuple[int, int]]:
+        """The whole text, and which characters of it another reply would have to repeat."""
+        before: list[str] = []
         angry = self.understanding.tone in ("angry", "upset") and self._kind != "goodbye"
         if angry and self.contact.channel != "link":
-            parts.insert(0, self.phrase(f"tone.{self.understanding.tone}"))
+            before.append(self.phrase(f"tone.{self.understanding.tone}"))
         if not self.state.disclosed and not self.spoken:
             # On the phone the greeting has said it before the caller said a word.
             kind = "live" if self.live else "letter" if self.paper else "deferred"
             if self.state.with_person:
                 # A person is coming already: how to ask for one would be beside the point.
                 kind = "handover"
-            parts.insert(0, self.phrase(f"disclosure.{kind}"))
-        if self.live:
-            return (" " if self.spoken else "\n").join(parts)
-        greeting = self.phrase("letter.greeting.named", name=name) if name else self.phrase("letter.greeting.plain")
-        footer = self.phrase("letter.close" if self.paper else "letter.footer", number=self.state.number)
-        return "\n\n".join((greeting, *parts, footer))
+            before.insert(0, self.phrase(f"disclosure.{kind}"))
+        after: list[str] = []
+        between = " " if self.spoken else "\n"
+        if not self.live:
+            between = "\n\n"
+            greeting = self.phrase("letter.greeting.named", name=name) if name else self.phrase("letter.greeting.plain")
+            before.insert(0, greeting)
+            after.append(self.phrase("letter.close" if self.paper else "letter.footer", number=self.state.number))
+        said = list(self._parts)
+        if said[-1] == self._closing_words:
+            after.insert(0, said.pop())
+        text = between.join((*before, *said, *after))
+        start = len(between.join((*before, "")))
+        return text, (start, start + len(between.join(said)))
 
     def _subject(self, subject: str) -> str:
         if self.live:

@@ -9,6 +9,7 @@ from bus.errors import TransientError
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import DEPARTMENTS, lane_of, work_topic
 from bus.message import decode, derive_id, derive_number, encode, envelope
+from bus.store.conversation import heard_write
 from bus.store.port import Store
 from workers.case.changes import Draft, load_case, load_cases
 from workers.case.model import CaseState
@@ -16,6 +17,7 @@ from workers.case.rules import Open
 from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
 from workers.dialogue.conversation import Conversation, record_contact
+from workers.dialogue.overtaken import look_for_unsent, settle_unsent
 from workers.dialogue.steps import Procedure
 from workers.dialogue.turn import House, Turn
 from workers.packs import Pack
@@ -77,8 +79,11 @@ class DepartmentWorker:
         turn = Turn(house=self._house, item=item, draft=draft, department=self.group)
         if not record_contact(turn):
             return NOTHING
+        await look_for_unsent(turn)
         await self._conversation.take(turn)
         await keep_from_looping(turn)
+        if not item.contact.automatic:
+            await settle_unsent(turn)
         return turn.finish()
 
     def _owner(self, item: WorkItem, state: CaseState) -> str:
@@ -113,6 +118,8 @@ def _open_at_desk(draft: Draft, item: WorkItem) -> CaseState:
             link="dead-letter",
         )
     )
+    if not contact.automatic:
+        draft.writes.append(heard_write(contact.tenant, item.case))
     return draft.state
 
 

@@ -10,6 +10,7 @@ from bus.delivery.outcome import NOTHING, Outcome, Write
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED
 from bus.message import Contact, Party, decode, derive_id, derive_number, encode, envelope
+from bus.store.conversation import heard_write
 from bus.store.port import Row, Store
 from bus.store.sql import insert_ignore, upsert
 from workers.case.changes import Draft, load_case
@@ -111,6 +112,9 @@ class IntakeWorker:
             )  # fmt: skip
             outcome = draft.outcome()
         writes += _index(contact, case_id, now_micros=to_micros(now))
+        if not contact.automatic:
+            # In the transaction that links it, before anybody has worked on it: answers under way must know.
+            writes.append(heard_write(tenant, case_id))
         identified = Identified(contact=contact, case=case_id, person=known.person, link=link.link, claims=link.claims)
         headers = envelope(
             record_id=contact.id, kind="identified", source="workers/intake", tenant=tenant, at=now, subject=case_id,

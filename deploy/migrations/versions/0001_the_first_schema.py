@@ -472,16 +472,41 @@ def upgrade() -> None:
         batch_op.create_index("ix_refund_tenant_order_id", ["tenant", "order_id"], unique=False)
 
     op.create_table(
+        "conversation_head",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("heard", sa.BigInteger(), nullable=False),
+        sa.Column("closed", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", name=op.f("pk_conversation_head")),
+    )
+    op.create_table(
+        "pace",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("every", sa.BigInteger(), nullable=False),
+        sa.Column("room", sa.BigInteger(), nullable=False),
+        sa.Column("free_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "channel", "recipient", name=op.f("pk_pace")),
+    )
+    with op.batch_alter_table("pace", schema=None) as batch_op:
+        batch_op.create_index("ix_pace_free_at", ["free_at"], unique=False)
+
+    op.create_table(
         "send_ledger",
         sa.Column("reply", sa.Text(), nullable=False),
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("person", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("heard", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("doubts", sa.Integer(), nullable=False),
         sa.Column("provider_id", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("planned_at", sa.BigInteger(), nullable=False),
@@ -540,6 +565,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_send_ledger_case")
 
     op.drop_table("send_ledger")
+    with op.batch_alter_table("pace", schema=None) as batch_op:
+        batch_op.drop_index("ix_pace_free_at")
+
+    op.drop_table("pace")
+    op.drop_table("conversation_head")
     with op.batch_alter_table("refund", schema=None) as batch_op:
         batch_op.drop_index("ix_refund_tenant_order_id")
 

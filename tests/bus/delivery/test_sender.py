@@ -35,8 +35,10 @@ REPLY = Reply(
 class Adapter:
     """Answers as told and remembers what it was asked to send."""
 
-    def __init__(self, *answers: SendResult | Exception, capabilities: tuple[str, ...] = ()) -> None:
-        self.manifest = Manifest(name="email", kind="deferred", capabilities=capabilities)
+    def __init__(
+        self, *answers: SendResult | Exception, resolve_unknown: Any = "resend-same-id", kind: str = "deferred"
+    ) -> None:
+        self.manifest = Manifest(name="email", kind=kind, resolve_unknown=resolve_unknown)
         self.answers = list(answers)
         self.sent: list[tuple[str, int]] = []
 
@@ -89,8 +91,8 @@ class Bench:
         assert result.applied
         return outcome
 
-    async def state(self) -> tuple[str, int]:
-        row = await self.engine.one(reply_row, {"reply": REPLY.id})
+    async def state(self, reply: str = REPLY.id) -> tuple[str, int]:
+        row = await self.engine.one(reply_row, {"reply": reply})
         assert row is not None
         return row["state"], row["attempt"]
 
@@ -144,14 +146,69 @@ async def test_later_waits_on_a_timer_that_brings_the_same_reply(bench: Any, clo
 
 
 @pytest.mark.parametrize("answer", [Unknown(reason="cut after the dot"), RuntimeError("boom")])
-async def test_in_doubt_is_tried_once_more_and_then_a_person_decides(bench: Any, answer: Any) -> None:
+async def test_in_doubt_is_tried_once_more_and_then_a_person_decides(bench: Any, answer: Any, clock: FakeClock) -> None:
     desk = bench(answer, answer)
     await desk.plan()
-    outcome = await desk.handle()
-    assert len(outcome.timers) == 1
+    (timer,) = (await desk.handle()).timers
+    assert timer.due - clock.now() == timedelta(minutes=15)
     assert await desk.state() == ("unknown", 1)
+    clock.advance(900)
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert await desk.state() == ("unknown", 2)
+    assert await desk.state() == ("failed", 2)
+    assert await desk.handle() == Outcome()
+
+
+async def test_a_reply_in_doubt_rests_however_often_its_record_comes(bench: Any, clock: FakeClock) -> None:
+    desk = bench(Unknown(reason="cut after the dot"), Accepted())
+    await desk.plan()
+    await desk.handle()
+    clock.advance(600)
+    (timer,) = (await desk.handle()).timers
+    assert timer.due - clock.now() == timedelta(minutes=5)
+    assert desk.adapter.sent == [("r-1", 1)]
+    clock.advance(300)
+    await desk.handle()
+    assert await desk.state() == ("accepted", 2)
+
+
+async def test_attempts_that_were_certainly_not_sent_leave_the_second_try_of_one_in_doubt(
+    bench: Any, clock: FakeClock
+) -> None:
+    desk = bench(RetryLater(reason="later"), RetryLater(reason="later"), Unknown(reason="cut"), Accepted())
+    await desk.plan()
+    for _ in range(3):
+        await desk.handle()
+    assert await desk.state() == ("unknown", 3)
+    clock.advance(900)
+    await desk.handle()
+    assert await desk.state() == ("accepted", 4)
+
+
+async def test_where_nothing_may_be_repeated_a_person_decides_at_once(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock
+) -> None:
+    desk = bench(resolve_unknown="person")
+    await desk.plan()
+    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert desk.adapter.sent == []
+    assert await desk.state() == ("failed", 1)
+
+
+async def test_a_channel_that_says_itself_that_it_cannot_tell_is_not_asked_again(bench: Any) -> None:
+    desk = bench(Unknown(reason="taken from the tray"), resolve_unknown="idempotent")
+    await desk.plan()
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert await desk.state() == ("failed", 1)
+
+
+async def test_a_channel_that_keeps_failing_over_one_reply_is_asked_a_few_times(bench: Any, clock: FakeClock) -> None:
+    desk = bench(*(RuntimeError("boom") for _ in range(9)), resolve_unknown="idempotent")
+    await desk.plan()
+    for _ in range(9):
+        await desk.handle()
+        clock.advance(5)
+    assert await desk.state() == ("failed", 5)
 
 
 async def test_an_interrupted_sending_counts_as_in_doubt(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
@@ -167,7 +224,7 @@ async def test_an_interrupted_sending_counts_as_in_doubt(bench: Any, engine: Emb
 async def test_a_channel_that_knows_the_reply_again_is_simply_asked_again(
     bench: Any, engine: EmbeddedEngine, clock: FakeClock
 ) -> None:
-    desk = bench(Accepted(), capabilities=("idempotent-send",))
+    desk = bench(Accepted(), resolve_unknown="idempotent")
     await desk.plan()
     await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
     await desk.handle()
