@@ -4,36 +4,23 @@ First all effects together; only when one of them fails, each in an attempt of i
 and the others go on.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete
 
 from bus.clock import Clock, to_micros
-from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
-from bus.errors import PermanentError
+from bus.delivery.outcome import Outcome
 from bus.log.embedded_append import Appender, Entry, entry_of
-from bus.log.port import Delivery, Record
+from bus.log.port import Delivery
 from bus.log.progress import PartitionProgress
-from bus.log.tables import timer
-from bus.log.topics import reply_topic
-from bus.message.codec import encode
-from bus.message.envelope import envelope
-from bus.message.reply import Reply
 from bus.store.port import Effect, Result
-from bus.store.sql import upsert
-from bus.store.sqlite_reads import Statements
+from bus.store.sqlite_batches import Batch, write_together
+from bus.store.sqlite_reads import Prepared, Statements
 from bus.store.sqlite_writer import Transaction
+from bus.store.written import PlanReply, plain_reply, written_down
 
 __all__ = ["Applier", "PlanReply"]
-
-PlanReply = Callable[[Reply], tuple[Sequence[Write], Sequence[Record]]]
-"""Writes and records that carry a reply: the send ledger."""
-
-_set_timer = upsert(timer, ["id"])
-_cancel_timer = delete(timer).where(timer.c.id == bindparam("timer_id"))
 
 _APPLIED = Result(applied=True)
 _FENCED = Result(applied=False, reason="fenced")
@@ -54,49 +41,45 @@ class _Item(msgspec.Struct):
     """An effect made ready for the transaction."""
 
     source: Delivery | None
-    writes: list[tuple[str, Sequence[Any], int | None]]
+    writes: list[tuple[Prepared, str, Sequence[Any], int | None]]
     entries: list[Entry]
     invalid: str = ""
 
 
 class _Rows:
-    """Rows to insert, kept back so that those of many effects are one statement.
+    """Rows to write, kept back so that those of many effects are one statement (`bus.store.sqlite_batches`).
 
-    The driver gives up the interpreter at every statement, and a busy event loop takes its time to give it back. Only
-    inserts of given values wait: each row changes at most one, so the sum tells whether every guard held. Their order
-    within a table stays, and any other statement that names their table comes after them.
+    Only inserts of given values and updates by primary key wait: each row changes at most one, so the sum tells whether
+    every guard held. Their order within a table stays, and any other statement that names their table comes after them.
     """
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
-        self._waiting: dict[str, list[tuple[str, list[Sequence[Any]], int | None]]] = {}
+        self._waiting: dict[str, list[tuple[Batch, list[Sequence[Any]], int | None]]] = {}
 
-    def write(self, sql: str, values: Sequence[Any], expect: int | None) -> None:
+    def write(self, prepared: Prepared, sql: str, values: Sequence[Any], expect: int | None) -> None:
         """Write, at once or with the next `flush`. Raises _GuardFailed."""
-        table = _INSERTED.match(sql)
-        if table is None or expect not in (None, 1):
+        batch = prepared.batch
+        # Without a guard two updates of one row would be one, and which of them stays would be chance.
+        if batch is None or expect != 1 and (expect is not None or batch.kind == "update"):
             for name in [name for name in self._waiting if name in sql]:
-                self._insert(name)
+                self._write(name)
             _guard(self._transaction.execute(sql, values).rowcount, expect, sql)
             return
-        groups = self._waiting.setdefault(table[1], [])
-        if not groups or groups[-1][0] != sql or groups[-1][2] != expect:
-            groups.append((sql, [], expect))
+        groups = self._waiting.setdefault(batch.table, [])
+        if not groups or groups[-1][0] is not batch or groups[-1][2] != expect:
+            groups.append((batch, [], expect))
         groups[-1][1].append(values)
 
     def flush(self) -> None:
         """Write whatever waits."""
         for name in list(self._waiting):
-            self._insert(name)
+            self._write(name)
 
-    def _insert(self, name: str) -> None:
-        for sql, rows, expect in self._waiting.pop(name):
-            changed = self._transaction.executemany(sql, rows).rowcount
-            _guard(changed, None if expect is None else len(rows), sql)
-
-
-_INSERTED = re.compile(r"INSERT INTO (\w+) \([^()]*\) VALUES \([?, ]*\)(?! RETURNING)")
-"""An insert of given values, and its table. Subqueries among the values would look at other rows: not matched."""
+    def _write(self, name: str) -> None:
+        for batch, rows, expect in self._waiting.pop(name):
+            changed = write_together(self._transaction, batch, rows)
+            _guard(changed, None if expect is None else len(rows), batch.table)
 
 
 class Applier:
@@ -113,7 +96,7 @@ class Applier:
         self._statements = statements
         self._appender = appender
         self._clock = clock
-        self._plan_reply = plan_reply or self._plain_reply
+        self._plan_reply = plan_reply or plain_reply(clock)
         self._progress_of = progress_of
 
     def prepare(self, effects: Sequence[Effect]) -> Callable[[Transaction], list[Result]]:
@@ -130,30 +113,13 @@ class Applier:
             return _Item(effect.source, [], [], invalid=f"{type(error).__name__}: {error}")
 
     def _written_down(self, outcome: Outcome, source: Delivery | None, at: int) -> _Item:
-        writes = list(outcome.writes)
-        records = list(outcome.emit)
-        for reply in outcome.replies:
-            rows, carried = self._plan_reply(reply)
-            writes += rows
-            records += carried
-        writes += [_timer_write(change) for change in outcome.timers]
-        bound: list[tuple[str, Sequence[Any], int | None]] = []
+        writes, records = written_down(outcome, self._plan_reply)
+        bound: list[tuple[Prepared, str, Sequence[Any], int | None]] = []
         for write in writes:
-            sql, values = self._statements.prepare(write.statement, write.params).bind(write.params)
-            bound.append((sql, values, write.expect))
+            prepared = self._statements.prepare(write.statement, write.params)
+            sql, values = prepared.bind(write.params)
+            bound.append((prepared, sql, values, write.expect))
         return _Item(source, bound, [entry_of(record, at) for record in records])
-
-    def _plain_reply(self, reply: Reply) -> tuple[Sequence[Write], Sequence[Record]]:
-        headers = envelope(
-            record_id=reply.id,
-            kind="reply",
-            source="workers",
-            tenant=reply.tenant,
-            at=self._clock.now(),
-            subject=reply.case,
-        )
-        topic = reply_topic(reply.channel)
-        return (), (Record(topic=topic, key=reply.case, value=encode(reply), id=reply.id, headers=headers),)
 
     def _apply(self, transaction: Transaction, items: Sequence[_Item]) -> list[Result]:
         owned: dict[tuple[str, str, int, int], PartitionProgress | None] = {}
@@ -221,8 +187,8 @@ class Applier:
             if not progress.finish(source.offset):
                 return _DUPLICATE
             transaction.on_undo(lambda: progress.unfinish(source.offset))
-        for sql, values, expect in item.writes:
-            rows.write(sql, values, expect)
+        for prepared, sql, values, expect in item.writes:
+            rows.write(prepared, sql, values, expect)
         if item.entries:
             self._appender.append(transaction, item.entries)
         return _APPLIED
@@ -242,9 +208,9 @@ class Applier:
             return Result(applied=False, reason="conflict" if race else "invalid", detail=detail)
 
 
-def _guard(changed: int, expect: int | None, sql: str) -> None:
+def _guard(changed: int, expect: int | None, what: str) -> None:
     if expect is not None and changed != expect:
-        raise _GuardFailed(f"{changed} rows changed instead of {expect}: {sql[:200]}")
+        raise _GuardFailed(f"{changed} rows changed instead of {expect}: {what[:200]}")
 
 
 def _place(source: Delivery) -> tuple[str, str, int, int]:
@@ -254,22 +220,3 @@ def _place(source: Delivery) -> tuple[str, str, int, int]:
 def _raise_if_lost(error: Exception) -> None:
     if getattr(error, "sqlite_errorname", "").startswith(_LOST_TRANSACTION):
         raise error
-
-
-def _timer_write(change: SetTimer | CancelTimer) -> Write:
-    if isinstance(change, CancelTimer):
-        return Write(statement=_cancel_timer, params={"timer_id": change.id})
-    if type(change.value) is not bytes:
-        raise PermanentError(f"the value of timer {change.id!r} must be bytes")
-    return Write(
-        statement=_set_timer,
-        params={
-            "id": change.id,
-            "due": to_micros(change.due),
-            "tenant": change.tenant,
-            "topic": change.topic,
-            "key": change.key,
-            "kind": change.kind,
-            "value": change.value,
-        },
-    )
