@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from bus import faultpoints
 from bus.adapter.contract import Accepted, ChannelAdapter, Refused, RetryLater, SendResult
 from bus.clock import Clock, from_micros, to_micros
 from bus.delivery import ledger
@@ -84,11 +85,13 @@ class Sender:
             return await self._not_begun(reply, row, now)
         attempt = int(row["attempt"]) + 1
         row = {**row, "state": "sending", "attempt": attempt}
+        faultpoints.reached("send.begun", self._channel)
         try:
             result = await self._adapter.send(reply, attempt)
         except Exception as error:
             log.error("adapter raised while sending", channel=self._channel, reply=reply.id, exc_info=error)
             return self._unknown(reply, row, "interrupted", "the adapter failed while sending", self._clock.now())
+        faultpoints.reached("send.sent", self._channel)
         return self._settle(record, reply, row, result)
 
     def _paced(self, reply: Reply, row: Row, now: datetime) -> tuple[Write, ...]:
