@@ -60,7 +60,7 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
     intake = Intake(
         plugin,
         config,
-        log_port=core.engine,
+        log_port=core.door,
         blobs=core.blobs,
         clock=core.clock,
         metrics=core.metrics,

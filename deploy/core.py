@@ -1,22 +1,21 @@
 """The parts every process needs: data folder, engine, blobs, secrets, clock, metrics."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bus.adapter.hosting import Door
 from bus.adapter.tokens import Signer, load_or_create_secret
 from bus.clock import Clock, SystemClock
 from bus.config import Layered
-from bus.delivery import ledger
 from bus.delivery.supervisor import Supervisor
+from bus.engine import Engine
 from bus.errors import ConfigurationError
-from bus.log.embedded import EmbeddedEngine
-from bus.message import Reply
 from bus.store.blobs import Blobs
 from bus.telemetry import Metrics
-from deploy import migrations
-from deploy.settings import ProductSettings
+from deploy.engines import Opened, Part, open_engine
+from deploy.settings import BusSettings, ProductSettings
 from workers.packs import Pack, load
 
 __all__ = ["Core", "open_core"]
@@ -29,13 +28,28 @@ class Core:
     layers: Layered
     settings: ProductSettings
     clock: Clock
-    engine: EmbeddedEngine
+    opened: Opened
     blobs: Blobs
     signer: Signer
     metrics: Metrics
     supervisor: Supervisor
     pack: Pack
     public_url: str
+
+    @property
+    def engine(self) -> Engine:
+        """Log and store."""
+        return self.opened.engine
+
+    @property
+    def door(self) -> Door:
+        """Where adapters append what came in: durable here, before the yes."""
+        return self.opened.door
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """What the engine needs to be run beside the workers, by name."""
+        return self.opened.parts
 
     @property
     def data_dir(self) -> Path:
@@ -50,13 +64,23 @@ class Core:
     async def close(self) -> None:
         """Stop the parts and release the data folder."""
         await self.supervisor.stop()
-        await self.engine.close()
+        await self.opened.close()
 
 
 async def open_core(
-    layers: Layered, settings: ProductSettings, *, public_url: str, metrics: Metrics | None = None
+    layers: Layered,
+    settings: ProductSettings,
+    *,
+    public_url: str,
+    metrics: Metrics | None = None,
+    doors: bool = False,
+    ordinal: int = 0,
 ) -> Core:
-    """Open (and create) the data folder. Raises ConfigurationError when it cannot be used."""
+    """Open (and create) the data folder and the engine of `[bus]`.
+
+    `doors`: the process takes contacts in, so with Kafka it needs a spool. `ordinal` tells processes of one group on
+    one host apart, where membership is static. Raises ConfigurationError when something cannot be used or is unsafe.
+    """
     data = settings.data_dir
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -64,22 +88,21 @@ async def open_core(
         signer = Signer(load_or_create_secret(data / "signing.key"))
     except OSError as error:
         raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
-    clock = SystemClock()
-    migrations.upgrade(data)
-
-    def plan_reply(reply: Reply) -> Any:
-        return ledger.plan(reply, clock.now())
-
-    engine = await EmbeddedEngine.open(data, clock=clock, plan_reply=plan_reply)
+    bus: BusSettings = layers.section("bus", BusSettings)
+    clock, pack, metrics = SystemClock(), load(settings.pack), metrics or Metrics()
+    blobs = Blobs(data / "blobs")
+    opened = await open_engine(
+        layers, settings, bus, pack=pack, clock=clock, metrics=metrics, doors=doors, ordinal=ordinal
+    )
     return Core(
         layers=layers,
         settings=settings,
         clock=clock,
-        engine=engine,
-        blobs=Blobs(data / "blobs"),
+        opened=opened,
+        blobs=blobs,
         signer=signer,
-        metrics=metrics or Metrics(),
+        metrics=metrics,
         supervisor=Supervisor(),
-        pack=load(settings.pack),
+        pack=pack,
         public_url=public_url,
     )

@@ -3,9 +3,18 @@
 from collections.abc import Callable
 
 from bus.delivery.worker import Worker
+from bus.log.topics import (
+    CASE_TIMER,
+    CONTACT_IDENTIFIED,
+    CONTACT_RECEIVED,
+    DEPARTMENTS,
+    REPLY_STATUS,
+    reply_topic,
+    work_topic,
+)
 from deploy.core import Core
 
-__all__ = ["GROUPS", "build"]
+__all__ = ["GROUPS", "build", "topics_by_group"]
 
 
 def _intake(core: Core) -> Worker:
@@ -87,3 +96,17 @@ GROUPS: dict[str, Callable[[Core], Worker]] = {
 def build(core: Core, group: str) -> Worker:
     """A worker by its group's name. Raises KeyError."""
     return GROUPS[group](core)
+
+
+def topics_by_group(channels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Every consumer group of a house with these channels and what it reads, without building a worker: some of them
+    learn when they are built.
+    """
+    read = {
+        "intake": (CONTACT_RECEIVED,),
+        "triage": (CONTACT_IDENTIFIED,),
+        "case": (REPLY_STATUS, CASE_TIMER),
+        **{name: (work_topic(name, "live"), work_topic(name, "deferred")) for name in DEPARTMENTS},
+        "desk-files": (CONTACT_IDENTIFIED,),
+    }
+    return {name: read[name] for name in GROUPS} | {f"send-{name}": (reply_topic(name),) for name in channels}

@@ -9,11 +9,14 @@ from sqlalchemy import bindparam, func, select
 from bus.config import Layered
 from bus.delivery.dead_letters import dead_letter
 from bus.delivery.ledger import send_ledger
+from bus.delivery.parking import parked
 from bus.errors import ConfigurationError
 from bus.log.topics import CONTACT_RECEIVED, topic
 from bus.message import Contact, Reply, decode
 from bus.telemetry import configure_logging
 from deploy.core import Core, open_core
+from deploy.departments import topics_by_group
+from deploy.presence import present
 from deploy.settings import ProductSettings
 
 __all__ = ["contact_list", "group_rows", "opened", "reply_list"]
@@ -24,6 +27,9 @@ _dead = (
     select(dead_letter.c.group_name, func.count().label("letters"))
     .where(dead_letter.c.state == "open")
     .group_by(dead_letter.c.group_name)
+)
+_parked = select(parked.c.group_name, func.count(parked.c.record_key.distinct()).label("keys")).group_by(
+    parked.c.group_name
 )
 _replies = (
     select(send_ledger)
@@ -88,20 +94,22 @@ async def reply_list(core: Core, limit: int | None) -> list[dict[str, Any]]:
 
 
 async def group_rows(core: Core) -> list[dict[str, Any]]:
-    """Every group of workers: how far behind, how old, how many dead letters."""
-    from deploy.departments import GROUPS, build
-
+    """Every consumer group: who runs it, how far behind it is, what waits by key and what was given up."""
     letters = {row["group_name"]: row["letters"] for row in await core.engine.all(_dead)}
+    waiting = {row["group_name"]: row["keys"] for row in await core.engine.all(_parked)}
+    members = await present(core.engine, core.clock, core.settings.tenant)
     rows: list[dict[str, Any]] = []
-    for group in GROUPS:
-        worker = build(core, group)
-        lag = await core.engine.lag(worker.group, worker.topics)
+    for group, topics in topics_by_group(core.settings.channels).items():
+        lag = await core.engine.lag(group, topics)
         rows.append(
             {
-                "group": worker.group,
+                "tenant": core.settings.tenant,
+                "group": group,
+                "members": [member.member for member in members if group in member.runs],
                 "behind": sum(behind for behind, _ in lag.values()),
                 "oldest_s": max((age for _, age in lag.values()), default=0.0),
-                "dead_letters": letters.get(worker.group, 0),
+                "parked": waiting.get(group, 0),
+                "dead_letters": letters.get(group, 0),
             }
         )
     return rows

@@ -14,8 +14,9 @@ from bus.delivery.worker import Worker
 from bus.http import HttpServer
 from deploy.channels import HostedChannel
 from deploy.core import Core
+from deploy.presence import Presence
 
-__all__ = ["Process"]
+__all__ = ["DRAIN_S", "Process"]
 
 log = structlog.get_logger()
 
@@ -25,8 +26,13 @@ _LAG_EVERY = 5
 _SETTLED_AFTER = 5
 """Looks after which what was loaded for good is loaded."""
 _RETAIN_S = 3600.0
-_DRAIN_S = 25.0
+
+DRAIN_S = 25.0
 """All of stopping fits under the 30 s that orchestrators grant."""
+_LEAVE_S = 4.0
+"""Of these, kept for leaving the groups and closing the engine: without it others wait for a lease to run out."""
+_DOORS_S = 8.0
+"""Of these, kept for closing doors: sockets, mail sessions, a page that is being sent."""
 
 
 class Process:
@@ -40,6 +46,9 @@ class Process:
         workers: Sequence[Worker],
         http: HttpServer,
         desk_case: DeskCase,
+        group: str = "up",
+        base_url: str = "",
+        asked_to_leave: Callable[[], None] = lambda: None,
     ) -> None:
         self.core = core
         self.channels = list(channels)
@@ -58,16 +67,31 @@ class Process:
             for worker in (*workers, *(channel.sender for channel in channels))
         ]
         self._with_timers = bool(workers)
+        self._doors_s = _DOORS_S if channels else 1.0
+        self._draining = False
+        self.presence = Presence(
+            core.engine,
+            core.clock,
+            tenant=core.settings.tenant,
+            member=core.member,
+            group=group,
+            runs=[runner.group for runner in self._runners],
+            http=base_url,
+            asked_to_leave=asked_to_leave,
+        )
 
     async def start(self) -> None:
         """Workers first, doors last: whoever is let in is answered."""
         supervisor = self.core.supervisor
+        for name, part in self.core.parts.items():
+            supervisor.run(name, part)
         for runner in self._runners:
             supervisor.run(f"group {runner.group}", runner.run)
         if self._with_timers:
             supervisor.run("timers", TimerService(self.core.engine, self.core.clock, self.core.metrics).run)
         supervisor.run("watch", self._watch)
         supervisor.run("retention", self._retain)
+        supervisor.run("presence", self.presence.run)
         for channel in self.channels:
             self.http.add_routes(channel.adapter.routes())
         await asyncio.gather(*(channel.intake.warm() for channel in self.channels))
@@ -76,23 +100,37 @@ class Process:
             supervisor.run(f"channel {channel.plugin.manifest.name}", channel.adapter.receive)
 
     async def stop(self) -> None:
-        """Close the doors, finish what is in hand, commit, leave."""
+        """Take nothing new, finish what is in hand, commit, close the doors, leave; all of it within `DRAIN_S`.
+
+        What a step does not finish in its time is done after the next start: nothing acknowledged depends on it.
+        """
+        self._draining = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DRAIN_S
         supervisor = self.core.supervisor
         await supervisor.stop(*(f"channel {channel.plugin.manifest.name}" for channel in self.channels))
-        for channel in self.channels:
-            await _quietly(channel.close, f"channel {channel.plugin.manifest.name}")
-        await self.http.stop()
         for runner in self._runners:
-            runner.stop()
-        deadline = asyncio.get_running_loop().time() + _DRAIN_S
+            runner.stop(deadline - _LEAVE_S - self._doors_s - loop.time())
         for runner in self._runners:
-            left = max(0.1, deadline - asyncio.get_running_loop().time())
+            left = max(0.1, deadline - _LEAVE_S - self._doors_s - loop.time())
             if not await supervisor.wait(f"group {runner.group}", left):
                 log.warning("drain is not complete; the rest is done after the next start", group=runner.group)
-        await self.core.close()
+        # Last, so that whoever is on the line still hears what was just decided.
+        await _within(self._doors_s, self._close_doors, "doors")
+        await supervisor.stop("presence")
+        await _within(1.0, self.presence.leave, "presence")
+        await _within(max(1.0, deadline - loop.time()), self.core.close, "engine")
+
+    async def _close_doors(self) -> None:
+        await asyncio.gather(
+            *(_quietly(channel.close, f"channel {channel.plugin.manifest.name}") for channel in self.channels)
+        )
+        await self.http.stop()
 
     async def readiness(self) -> dict[str, str]:
         """What is not ready, by name; for `/readyz`."""
+        if self._draining:
+            return {"process": "draining"}
         missing = {name: f"failing ({error})" for name, error in self.core.supervisor.failing.items()}
         for channel in self.channels:
             name = channel.plugin.manifest.name
@@ -132,6 +170,15 @@ class Process:
         while True:
             await self.core.engine.retain(self.core.clock.now())
             await asyncio.sleep(_RETAIN_S)
+
+
+async def _within(seconds: float, step: Callable[[], Awaitable[None]], name: str) -> None:
+    """A step of stopping; one that hangs or fails must not keep the others from their turn."""
+    try:
+        async with asyncio.timeout(max(0.1, seconds)):
+            await step()
+    except Exception as error:
+        log.error("a part did not close cleanly", name=name, exc_info=error)
 
 
 async def _quietly(step: Callable[[], Awaitable[None]], name: str) -> None:

@@ -6,18 +6,25 @@ import msgspec
 
 from bus.config import Layered, Secret
 from bus.delivery.sending_settings import SendingSettings
+from bus.log.kafka_settings import KafkaSettings
+from bus.store.postgres_settings import PostgresSettings
 from deploy.channels import load_plugin, plugin_config
-from deploy.settings import DemoSettings, HttpSettings, ProductSettings
+from deploy.settings import BusSettings, DemoSettings, HttpSettings, ProductSettings
 
 __all__ = ["setting_rows"]
 
 
 def setting_rows(layers: Layered, settings: ProductSettings) -> list[dict[str, str]]:
-    """Rows of name, value and origin, for the product, the server, the demo and every channel."""
+    """Rows of name, value and origin, for the product, the server, the demo, the engine and every channel."""
     rows = _rows(layers, "product", settings)
     rows += _rows(layers, "http", layers.section("http", HttpSettings))
     rows += _rows(layers, "demo", layers.section("demo", DemoSettings))
     rows += _rows(layers, "sending", layers.section("sending", SendingSettings))
+    bus: BusSettings = layers.section("bus", BusSettings)
+    rows += _rows(layers, "bus", bus)
+    if bus.engine == "kafka":
+        rows += _rows(layers, "kafka", layers.section("kafka", KafkaSettings))
+        rows += _rows(layers, "postgres", layers.section("postgres", PostgresSettings))
     for name in settings.channels:
         plugin = load_plugin(name)
         rows += _rows(layers, f"adapters.{name}", plugin_config(layers, plugin))
@@ -36,7 +43,8 @@ def _rows(layers: Layered, path: str, section: Any) -> list[dict[str, str]]:
 
 
 def _shown(name: str, value: Any) -> str:
-    telling = any(word in name for word in ("password", "secret", "token")) and not name.endswith("_file")
+    # A connection string carries its password inside.
+    telling = any(word in name for word in ("password", "secret", "token", "dsn")) and not name.endswith("_file")
     # A number of that name is a limit, such as how long a token lives.
     if value and (isinstance(value, Secret) or (telling and not isinstance(value, (int, float)))):
         return "•••"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +17,10 @@ from deploy.channels import HostedChannel, host, load_plugin, plugin_config
 from deploy.core import Core, open_core
 from deploy.dead_letter_case import desk_case
 from deploy.departments import GROUPS, build
+from deploy.groups import InLanes, Share
 from deploy.process import Process
 from deploy.settings import HttpSettings, ProductSettings
+from deploy.stopping import Stop
 from workers.packs import load
 
 __all__ = ["Ready", "run_part", "run_up"]
@@ -33,16 +34,21 @@ _QUICK_S = 3.0
 
 
 class Ready(msgspec.Struct, kw_only=True):
-    """The ready line: a contract with scripts."""
+    """The ready line: a contract with scripts. What a process does not run is empty."""
 
     ready: bool
     http: str
-    smtp: str
-    drop_folder: str
-    letter_tray: str
-    desk_url: str
-    mailbox_url: str
-    phone_numbers: dict[str, str]
+    smtp: str = ""
+    drop_folder: str = ""
+    letter_tray: str = ""
+    desk_url: str = ""
+    mailbox_url: str = ""
+    phone_numbers: dict[str, str] = {}
+    tenant: str = ""
+    member: str = ""
+    group: str = ""
+    channels: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
 
 
 def _options(core: Core) -> dict[str, Any]:
@@ -52,7 +58,9 @@ def _options(core: Core) -> dict[str, Any]:
 class _Build:
     """A process under construction: its address is taken before anything needs to name it."""
 
-    def __init__(self, layers: Layered, settings: ProductSettings, channels: Sequence[str]) -> None:
+    def __init__(
+        self, layers: Layered, settings: ProductSettings, channels: Sequence[str], *, ordinal: int = 0
+    ) -> None:
         configure_logging(settings.log_level)
         # Whatever is wrong in the settings is said before anything is made, opened or changed.
         for name in channels:
@@ -61,6 +69,8 @@ class _Build:
         self.layers, self.settings = layers, settings
         self.http_settings: HttpSettings = layers.section("http", HttpSettings)
         self.process: Process | None = None
+        self._doors = bool(channels)
+        self._ordinal = ordinal
 
     async def open(self) -> Core:
         host_name, port = self.http_settings.host, self.http_settings.port
@@ -78,12 +88,19 @@ class _Build:
             ) from None
         self.base_url = f"http://{host_name}:{bound}"
         public_url = self.settings.public_url or self.base_url
-        return await open_core(self.layers, self.settings, public_url=public_url, metrics=metrics)
+        return await open_core(
+            self.layers,
+            self.settings,
+            public_url=public_url,
+            metrics=metrics,
+            doors=self._doors,
+            ordinal=self._ordinal,
+        )
 
 
 async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool, as_json: bool) -> None:
     """Everything in one process until SIGTERM or SIGINT."""
-    stop = _stop_on_signals()
+    stop = Stop()
     build_up = _Build(layers, settings, settings.channels)
     demo: Any = None
     if with_demo:
@@ -96,16 +113,23 @@ async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool,
     channels = host(core, settings.channels, _options(core))
     workers = [build(core, group) for group in GROUPS]
     process = Process(
-        core, channels=channels, workers=workers, http=build_up.server, desk_case=desk_case(core.clock, core.pack)
+        core,
+        channels=channels,
+        workers=workers,
+        http=build_up.server,
+        desk_case=desk_case(core.clock, core.pack),
+        base_url=build_up.base_url,
+        asked_to_leave=stop.ask,
     )
     build_up.process = process
     from deploy.pages import add_pages
 
     pages = add_pages(process, base_url=build_up.base_url, mailbox=demo.mailbox if demo is not None else None)
     await _wait_for_minds(workers)
+    stop.in_hand()
     await process.start()
     await _wait_for_doors(channels)
-    ready = _ready(core, channels, build_up.base_url, demo is not None)
+    ready = _ready(core, channels, build_up.base_url, with_mailbox=demo is not None)
     click.echo(msgspec.json.encode(ready).decode() if as_json else _welcome(ready))
     play: asyncio.Task[None] | None = None
     if demo is not None and demo.wanted:
@@ -121,11 +145,20 @@ async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool,
 
 
 async def run_part(
-    layers: Layered, settings: ProductSettings, *, channels: Sequence[str], groups: Sequence[str]
+    layers: Layered,
+    settings: ProductSettings,
+    *,
+    channels: Sequence[str] = (),
+    share: Share | None = None,
+    as_json: bool = False,
+    with_parent: bool = False,
 ) -> None:
-    """Some channels or some workers over a data folder that others share."""
-    stop = _stop_on_signals()
-    part = _Build(layers, settings, channels)
+    """Some channels, or a share of the workers, beside other processes of the same house."""
+    stop = Stop()
+    if with_parent:
+        stop.with_parent()
+    share = share or Share(group="doors", workers=())
+    part = _Build(layers, settings, channels, ordinal=share.ordinal)
     if not channels:
         # Workers alone serve health and metrics on an address of their own.
         part.http_settings = HttpSettings(host=part.http_settings.host, port=0)
@@ -134,35 +167,38 @@ async def run_part(
         http = layers.section("http", HttpSettings)
         core.public_url = settings.public_url or f"http://{http.host}:{http.port}"
     hosted = host(core, channels, _options(core))
-    workers = [build(core, group) for group in groups]
+    minds = [build(core, name) for name in share.workers]
     process = Process(
-        core, channels=hosted, workers=workers, http=part.server, desk_case=desk_case(core.clock, core.pack)
+        core,
+        channels=hosted,
+        workers=[InLanes(mind, share.lanes) for mind in minds] if share.lanes else minds,
+        http=part.server,
+        desk_case=desk_case(core.clock, core.pack),
+        group=share.group,
+        base_url=part.base_url,
+        asked_to_leave=stop.ask,
     )
     part.process = process
     from deploy.pages import add_desk
-    from workers.desk.login import login_url
 
     desk = add_desk(process) if channels else None
-    await _wait_for_minds(workers)
+    await _wait_for_minds(minds)
+    stop.in_hand()
     await process.start()
     await _wait_for_doors(hosted)
-    what = ", ".join((*channels, *groups))
-    click.echo(f"running {what}; health and metrics on {part.base_url}", err=True)
-    if desk is not None:
-        link = login_url(signer=core.signer, clock=core.clock, tenant=settings.tenant, base_url=part.base_url)
-        click.echo(f"desk (works once, within 15 minutes): {link}", err=True)
+    ready = _ready(core, hosted, part.base_url, with_mailbox=False, with_desk=desk is not None)
+    ready.group, ready.channels, ready.workers = share.group, tuple(channels), share.workers
+    if as_json:
+        click.echo(msgspec.json.encode(ready).decode())
+    else:
+        what = ", ".join((*channels, *share.workers))
+        click.echo(f"running {what}; health and metrics on {part.base_url}", err=True)
+        if desk is not None:
+            click.echo(f"desk (works once, within 15 minutes): {ready.desk_url}", err=True)
     await stop.wait()
     if desk is not None:
         await desk.close()
     await process.stop()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 async def _wait_for_minds(workers: Sequence[Worker]) -> None:
@@ -188,20 +224,17 @@ async def _wait_for_doors(channels: Sequence[HostedChannel]) -> None:
                     await listening()
 
 
-def _ready(core: Core, channels: Sequence[HostedChannel], base_url: str, with_mailbox: bool) -> Ready:
+def _ready(
+    core: Core, channels: Sequence[HostedChannel], base_url: str, *, with_mailbox: bool, with_desk: bool = True
+) -> Ready:
     from workers.desk.login import login_url
 
     adapters = {channel.plugin.manifest.name: channel for channel in channels}
-    ready = Ready(
-        ready=True,
-        http=base_url,
-        smtp="",
-        drop_folder="",
-        letter_tray="",
-        desk_url=login_url(signer=core.signer, clock=core.clock, tenant=core.settings.tenant, base_url=base_url),
-        mailbox_url=f"{base_url}/mailbox" if with_mailbox else "",
-        phone_numbers={},
-    )
+    ready = Ready(ready=True, http=base_url, tenant=core.settings.tenant, member=core.member)
+    if with_desk:
+        ready.desk_url = login_url(signer=core.signer, clock=core.clock, tenant=core.settings.tenant, base_url=base_url)
+    if with_mailbox:
+        ready.mailbox_url = f"{base_url}/mailbox"
     if "email" in adapters:
         mail: Any = adapters["email"].adapter
         if mail.smtp_address is not None:

@@ -1,9 +1,9 @@
 """What the bus does for every adapter: raw store, normalising, redaction, deduplication and the durable yes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -15,13 +15,13 @@ from bus.adapter.sandbox import Sandbox, SandboxFailure
 from bus.clock import Clock
 from bus.delivery.doubt import status_record
 from bus.errors import Overloaded, StorageFull
-from bus.log.port import Log, Record
+from bus.log.port import Record
 from bus.log.topics import CONTACT_RECEIVED
 from bus.message import BlobRef, Contact, Party, Quality, Status, derive_id, encode, envelope
 from bus.store.blobs import Blobs, digest_of
 from bus.telemetry import Metrics
 
-__all__ = ["Intake", "contact_record"]
+__all__ = ["Door", "Intake", "contact_record"]
 
 log = structlog.get_logger()
 
@@ -32,6 +32,14 @@ _MAX_WAITING = 256
 """Contacts of one channel being accepted at once; more is refused with "later" rather than kept in memory."""
 
 
+class Door(Protocol):
+    """Where contacts become durable before the channel says yes: the log itself, or a spool in front of it."""
+
+    async def append(self, records: Sequence[Record], *, once: bool = False) -> Sequence[int | None]:
+        """As `bus.log.port.Log.append`."""
+        ...
+
+
 class Intake:
     """The accepting side of one channel."""
 
@@ -40,7 +48,7 @@ class Intake:
         plugin: ChannelPlugin,
         config: Any,
         *,
-        log_port: Log,
+        log_port: Door,
         blobs: Blobs,
         clock: Clock,
         metrics: Metrics,

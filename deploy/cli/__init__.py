@@ -10,7 +10,8 @@ __all__ = ["main"]
 @click.group(
     cls=LazyGroup,
     commands_by_module={
-        "deploy.cli.run": ("up", "serve", "workers", "demo"),
+        "deploy.cli.run": ("up", "serve", "demo"),
+        "deploy.cli.workers": ("workers",),
         "deploy.cli.look": ("contacts", "cases", "replies", "dead-letters"),
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),

@@ -13,7 +13,7 @@ __all__ = ["SHORT_HELP", "LazyGroup"]
 SHORT_HELP = {
     "up": "Run everything in one process.",
     "serve": "Run channels in this process.",
-    "workers": "Run and list groups of workers.",
+    "workers": "Run, list and drain groups of workers.",
     "demo": "The demo's customers.",
     "contacts": "Contacts that came in.",
     "cases": "Cases and their timelines.",

@@ -1,4 +1,4 @@
-"""Commands that run the product: `up`, `serve`, `workers`, `demo`."""
+"""Commands that run the product: `up`, `serve`, `demo`."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
 
-__all__ = ["demo", "serve", "up", "workers"]
+__all__ = ["demo", "serve", "up"]
 
 
 def _address(value: str, option: str) -> tuple[str, int]:
@@ -57,55 +57,29 @@ async def up(
 
 @click.command()
 @click.argument("channels", nargs=-1, required=True)
-@data_options
-@async_command
-async def serve(channels: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
-    """Run CHANNELS in this process; workers may run in others over the same data folder."""
-    from deploy.up import run_part
-
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
-    await run_part(layers, settings, channels=channels, groups=())
-
-
-@click.group()
-def workers() -> None:
-    """Run and list groups of workers."""
-
-
-@workers.command("run")
-@click.argument("group")
-@data_options
-@async_command
-async def workers_run(group: str, data: Path | None, config_file: Path | None) -> None:
-    """Run GROUP in this process: intake, triage, case, a department, or `all`."""
-    from deploy.departments import GROUPS
-    from deploy.up import run_part
-
-    if group != "all" and group not in GROUPS:
-        fail(f"no group is called {group!r}; there are {', '.join(GROUPS)} and all", code=2)
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
-    await run_part(layers, settings, channels=(), groups=tuple(GROUPS) if group == "all" else (group,))
-
-
-@workers.command("list")
+@click.option("--http", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
+@click.option("--smtp", help="Address that takes mail; default 127.0.0.1:2525.")
 @data_options
 @json_option
 @async_command
-async def workers_list(data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Groups, how many records each is behind and how old the oldest is."""
-    from deploy.looking import group_rows, opened
+async def serve(
+    channels: tuple[str, ...],
+    http: str | None,
+    smtp: str | None,
+    data: Path | None,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Run CHANNELS in this process; workers run in others. With --json the first line says when it is ready."""
+    from deploy.up import run_part
 
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
-    async with opened(layers, settings) as core:
-        rows = await group_rows(core)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("group", "behind", "oldest s", "dead letters"),
-        [(row["group"], row["behind"], f"{row['oldest_s']:.0f}", row["dead_letters"]) for row in rows],
-        empty="no group has read anything yet",
-    )
+    flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}, "http": {}, "adapters": {"email": {}}}
+    if http:
+        flags["http"]["host"], flags["http"]["port"] = _address(http, "--http")
+    if smtp:
+        flags["adapters"]["email"]["smtp_host"], flags["adapters"]["email"]["smtp_port"] = _address(smtp, "--smtp")
+    layers, settings = read_settings(config_file, flags)
+    await run_part(layers, settings, channels=channels, as_json=as_json)
 
 
 @click.group()

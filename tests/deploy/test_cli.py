@@ -16,10 +16,10 @@ from deploy.cli import lazy, main
 from deploy.cli import operate as operate_module
 
 CONTRACT = {
-    "up", "demo show", "serve", "workers run", "workers list", "normalise", "contacts list", "cases list", "cases show",
-    "replies list", "chat say", "phone call", "dead-letters list", "dead-letters show", "dead-letters retry",
-    "dead-letters discard", "triage explain", "triage train", "triage evaluate", "policy judge", "campaigns start",
-    "doctor", "config show", "bench",
+    "up", "demo show", "serve", "workers run", "workers list", "workers drain", "normalise", "contacts list",
+    "cases list", "cases show", "replies list", "chat say", "phone call", "dead-letters list", "dead-letters show",
+    "dead-letters retry", "dead-letters discard", "triage explain", "triage train", "triage evaluate", "policy judge",
+    "campaigns start", "doctor", "config show", "bench", "chaos", "topics plan", "topics apply",
 }  # fmt: skip
 CHANNELS = ("email", "chat", "phone", "post")
 
@@ -86,7 +86,7 @@ def test_every_command_of_the_contract_is_there_and_explained() -> None:
 
 
 def test_whatever_prints_data_takes_json() -> None:
-    silent = {"serve", "workers run", "dead-letters show", "dead-letters retry", "dead-letters discard"}
+    silent = {"dead-letters show", "dead-letters retry", "dead-letters discard"}
     for name, command in every_command(main):
         takes = any("--json" in parameter.opts for parameter in command.params)
         assert takes is (name not in silent), name
@@ -101,6 +101,7 @@ def test_whatever_prints_data_takes_json() -> None:
         (["up", "--pack", "nowhere"], "nowhere"),
         (["serve", "fax", "--data", "data"], "installed are"),
         (["workers", "run", "plumbing"], "intake"),
+        (["workers", "run", "front", "--groups", "not-there.toml"], "not-there.toml"),
         (["cases", "list", "--data", "not-there"], "--data"),
         (["cases", "list", "--limit", "0"], "--limit"),
         (["normalise", "fax", __file__], "installed are"),
@@ -312,6 +313,7 @@ def test_the_demo_shows_its_customers(run: Run) -> None:
 
 
 def test_a_newcomers_data_folder_is_not_made_by_looking(run: Run, tmp_path: Path) -> None:
-    for command in (["cases", "list"], ["contacts", "list"], ["workers", "list"], ["dead-letters", "list"]):
+    looking = (["cases", "list"], ["contacts", "list"], ["workers", "list"], ["workers", "drain", "all"])
+    for command in (*looking, ["dead-letters", "list"]):
         assert run(*command, "--data", tmp_path / "none").returncode == 2
     assert not (tmp_path / "none").exists()

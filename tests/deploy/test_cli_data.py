@@ -101,7 +101,12 @@ async def test_a_poison_record_is_shown_retried_and_discarded(tmp_path: Path) ->
 
         await until(at_the_desk, "a case at the desk: a dead letter is an unanswered customer")
         rows = {row["group"]: row for row in await listed(data, "workers", "list")}
-        assert rows["intake"].keys() == {"group", "behind", "oldest_s", "dead_letters"}
+        assert rows["intake"].keys() == {
+            "tenant", "group", "members", "behind", "oldest_s", "parked", "dead_letters",
+        }  # fmt: skip
+        assert len(rows["intake"]["members"]) == len(rows["desk"]["members"]) == 1
+        assert rows["intake"]["members"] != rows["desk"]["members"]
+        assert rows["billing"]["members"] == []
         assert (rows["intake"]["behind"], rows["intake"]["dead_letters"]) == (0, 1)
 
         code, out, _ = await cli(data, "dead-letters", "show", letter["id"])
@@ -116,7 +121,7 @@ async def test_a_poison_record_is_shown_retried_and_discarded(tmp_path: Path) ->
 
         first, second = await until(handled_again, "the record to be handled once more")
         assert (first["id"], first["state"]) == (letter["id"], "retried")
-        assert (second["state"], second["record_id"]) == ("open", "c-poison")
+        assert (second["state"], second["record_id"]) == ("open", "c-poison~retry-1")
 
     assert (await cli(data, "dead-letters", "discard", second["id"]))[0] == 0
     assert [one["state"] for one in await listed(data, "dead-letters", "list")] == ["retried", "discarded"]
