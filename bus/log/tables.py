@@ -81,6 +81,7 @@ log_once = Table(
     Column("day", Integer, nullable=False),
     Index("ix_log_once_day", "day"),
     sqlite_with_rowid=False,
+    info=SQLITE,
 )
 """Ids appended with `once`, and the day (since 1970) on which they were; kept longer than the records."""
 

@@ -1,6 +1,8 @@
 """Schema changes, in order, by Alembic. `upgrade` brings a data folder to the newest schema.
 
-To change the schema: edit the tables, then `python -m deploy.migrations "what changes"` writes the next revision.
+`deploy.migrations.postgres` does the same for a PostgreSQL database: one chain of revisions serves both, few tables
+belong to one of them alone. To change the schema: edit the tables, then `python -m deploy.migrations "what changes"`
+writes the next revision.
 """
 
 import sqlite3
@@ -42,6 +44,7 @@ TABLES = (
     "bus.store.conversation",
     "bus.store.pace",
     "bus.store.permission",
+    "bus.store.postgres_tables",
     "adapters.chat.schema",
     "adapters.phone.schema",
     "adapters.post.schema",
@@ -66,13 +69,14 @@ def _current(database: Path) -> str:
     return row[0] if row else ""
 
 
-def config(connection: Any = None) -> Any:
+def config(connection: Any = None, *, application_role: str = "") -> Any:
     """Alembic's configuration, without a file."""
     from alembic.config import Config
 
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent))
     settings.attributes["connection"] = connection
+    settings.attributes["application_role"] = application_role
     return settings
 
 

@@ -10,6 +10,15 @@ depends_on = None
 
 
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        _distributed_tables()
+    else:
+        _embedded_tables()
+    _tables()
+
+
+def _tables() -> None:
+    """What both databases have."""
     op.create_table(
         "acknowledgement",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -257,65 +266,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_invoice_tenant_order_id", ["tenant", "order_id"], unique=False)
 
     op.create_table(
-        "log",
-        sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("partition_id", sa.Integer(), nullable=False),
-        sa.Column("ordinal", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("headers", sa.Text(), nullable=False),
-        sa.Column("value", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_log")),
-        sqlite_autoincrement=True,
-    )
-    with op.batch_alter_table("log", schema=None) as batch_op:
-        batch_op.create_index("ix_log_partition_id", ["partition_id"], unique=False)
-
-    op.create_table(
-        "log_member",
-        sa.Column("group_name", sa.Text(), nullable=False),
-        sa.Column("member", sa.Text(), nullable=False),
-        sa.Column("incarnation", sa.Text(), nullable=False),
-        sa.Column("boot", sa.Text(), nullable=False),
-        sa.Column("heartbeat", sa.BigInteger(), nullable=False),
-        sa.Column("topics", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("group_name", "member", name=op.f("pk_log_member")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "log_once",
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("day", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("topic", "id", name=op.f("pk_log_once")),
-        sqlite_with_rowid=False,
-    )
-    with op.batch_alter_table("log_once", schema=None) as batch_op:
-        batch_op.create_index("ix_log_once_day", ["day"], unique=False)
-
-    op.create_table(
-        "log_partition",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("topic", sa.Text(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("head", sa.BigInteger(), nullable=False),
-        sa.Column("appended", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_partition")),
-        sa.UniqueConstraint("topic", "number", name=op.f("uq_log_partition_topic_number")),
-    )
-    op.create_table(
-        "log_progress",
-        sa.Column("group_name", sa.Text(), nullable=False),
-        sa.Column("partition_id", sa.Integer(), nullable=False),
-        sa.Column("member", sa.Text(), nullable=False),
-        sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.Column("next_offset", sa.BigInteger(), nullable=False),
-        sa.Column("finished_above", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("group_name", "partition_id", name=op.f("pk_log_progress")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
         "order_line",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
@@ -553,112 +503,109 @@ def upgrade() -> None:
         batch_op.create_index("ix_timer_due", ["due"], unique=False)
 
 
-def downgrade() -> None:
-    with op.batch_alter_table("timer", schema=None) as batch_op:
-        batch_op.drop_index("ix_timer_due")
-
-    op.drop_table("timer")
-    op.drop_table("thread")
-    op.drop_table("suppression")
-    with op.batch_alter_table("send_ledger", schema=None) as batch_op:
-        batch_op.drop_index("ix_send_ledger_state")
-        batch_op.drop_index("ix_send_ledger_case")
-
-    op.drop_table("send_ledger")
-    with op.batch_alter_table("pace", schema=None) as batch_op:
-        batch_op.drop_index("ix_pace_free_at")
-
-    op.drop_table("pace")
-    op.drop_table("conversation_head")
-    with op.batch_alter_table("refund", schema=None) as batch_op:
-        batch_op.drop_index("ix_refund_tenant_order_id")
-
-    op.drop_table("refund")
-    op.drop_table("product")
-    op.drop_table("post_letter")
-    with op.batch_alter_table("post_file", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_post_file_tenant_sha256"))
-
-    op.drop_table("post_file")
-    with op.batch_alter_table("phone_call", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_phone_call_tenant_due_at"))
-        batch_op.drop_index(batch_op.f("ix_phone_call_tenant_caller_began_at"))
-
-    op.drop_table("phone_call")
-    op.drop_table("person")
-    op.drop_table("installation")
-    op.drop_table("process_member")
-    op.drop_table("parked")
-    with op.batch_alter_table("orders", schema=None) as batch_op:
-        batch_op.drop_index("ix_orders_tenant_receipt")
-        batch_op.drop_index("ix_orders_tenant_customer")
-
-    op.drop_table("orders")
-    op.drop_table("order_line")
-    op.drop_table("log_progress")
-    op.drop_table("log_partition")
-    with op.batch_alter_table("log_once", schema=None) as batch_op:
-        batch_op.drop_index("ix_log_once_day")
-
-    op.drop_table("log_once")
-    op.drop_table("log_member")
+def _embedded_tables() -> None:
+    """The log of the embedded engine."""
+    op.create_table(
+        "log",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("partition_id", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_log")),
+        sqlite_autoincrement=True,
+    )
     with op.batch_alter_table("log", schema=None) as batch_op:
-        batch_op.drop_index("ix_log_partition_id")
+        batch_op.create_index("ix_log_partition_id", ["partition_id"], unique=False)
 
-    op.drop_table("log")
-    with op.batch_alter_table("invoice", schema=None) as batch_op:
-        batch_op.drop_index("ix_invoice_tenant_order_id")
+    op.create_table(
+        "log_member",
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("incarnation", sa.Text(), nullable=False),
+        sa.Column("boot", sa.Text(), nullable=False),
+        sa.Column("heartbeat", sa.BigInteger(), nullable=False),
+        sa.Column("topics", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "member", name=op.f("pk_log_member")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "log_once",
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "id", name=op.f("pk_log_once")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("log_once", schema=None) as batch_op:
+        batch_op.create_index("ix_log_once_day", ["day"], unique=False)
 
-    op.drop_table("invoice")
-    with op.batch_alter_table("identity", schema=None) as batch_op:
-        batch_op.drop_index("ix_identity_tenant_person")
+    op.create_table(
+        "log_partition",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("head", sa.BigInteger(), nullable=False),
+        sa.Column("appended", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_partition")),
+        sa.UniqueConstraint("topic", "number", name=op.f("uq_log_partition_topic_number")),
+    )
+    op.create_table(
+        "log_progress",
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column("partition_id", sa.Integer(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("next_offset", sa.BigInteger(), nullable=False),
+        sa.Column("finished_above", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("group_name", "partition_id", name=op.f("pk_log_progress")),
+        sqlite_with_rowid=False,
+    )
 
-    op.drop_table("identity")
-    with op.batch_alter_table("goods_return", schema=None) as batch_op:
-        batch_op.drop_index("ix_goods_return_tenant_order_id")
 
-    op.drop_table("goods_return")
-    with op.batch_alter_table("desk_session", schema=None) as batch_op:
-        batch_op.drop_index("ix_desk_session_expires_at")
+def _distributed_tables() -> None:
+    """What was finished, and what still has to travel to the log."""
+    op.create_table(
+        "appended_once",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "digest", name=op.f("pk_appended_once")),
+    )
+    op.create_index("ix_appended_once_day", "appended_once", ["tenant", "day"])
+    op.create_table(
+        "inbox",
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("slot", "digest", name=op.f("pk_inbox")),
+        postgresql_partition_by="LIST (slot)",
+    )
+    for slot in range(65):
+        op.execute(f"CREATE TABLE inbox_{slot:02d} PARTITION OF inbox FOR VALUES IN ({slot})")
+    op.create_table(
+        "outbox",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("shard", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "shard", "seq", name=op.f("pk_outbox")),
+    )
+    # Rows live for milliseconds: what is dead is cleared away before reading has to step over it.
+    op.execute(
+        "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"
+        " autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0)"
+    )
 
-    op.drop_table("desk_session")
-    op.drop_table("desk_link")
-    op.drop_table("dead_letter_audit")
-    with op.batch_alter_table("dead_letter", schema=None) as batch_op:
-        batch_op.drop_index("ix_dead_letter_state")
 
-    op.drop_table("dead_letter")
-    with op.batch_alter_table("customer", schema=None) as batch_op:
-        batch_op.drop_index("ix_customer_tenant_person")
-        batch_op.drop_index("ix_customer_tenant_email")
-
-    op.drop_table("customer")
-    with op.batch_alter_table("contact_case", schema=None) as batch_op:
-        batch_op.drop_index("ix_contact_case_case_id")
-
-    op.drop_table("contact_case")
-    op.drop_table("consent")
-    with op.batch_alter_table("chat_event", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_chat_event_tenant_kind_at"))
-
-    op.drop_table("chat_event")
-    with op.batch_alter_table("charge", schema=None) as batch_op:
-        batch_op.drop_index("ix_charge_tenant_order_id")
-
-    op.drop_table("charge")
-    with op.batch_alter_table("challenge", schema=None) as batch_op:
-        batch_op.drop_index("ix_challenge_tenant_customer")
-
-    op.drop_table("challenge")
-    with op.batch_alter_table("cases", schema=None) as batch_op:
-        batch_op.drop_index("uq_cases_tenant_number")
-        batch_op.drop_index("ix_cases_tenant_status")
-        batch_op.drop_index("ix_cases_tenant_person")
-
-    op.drop_table("cases")
-    op.drop_table("case_file")
-    op.drop_table("case_event")
-    with op.batch_alter_table("acknowledgement", schema=None) as batch_op:
-        batch_op.drop_index("ix_acknowledgement_recent")
-
-    op.drop_table("acknowledgement")
+def downgrade() -> None:
+    """Nothing comes before the first schema."""
+    raise NotImplementedError("drop the database, or remove the data folder")

@@ -1,0 +1,70 @@
+"""Who may do what in PostgreSQL: row-level security by tenant, and the rights of the application's role.
+
+Run after every change of the schema, over all tables that there are then: a new table cannot be forgotten.
+
+The owner of the tables is another role than the application's. The application's role is no superuser, bypasses no
+policy, owns nothing and gets only what statements of the product need. A process says with the connection option
+`contactbus.tenants` for whom it works; a connection that says nothing sees nothing. So a forgotten condition on the
+tenant shows no other tenant's customers. A process whose password was stolen may still say another name: tenants that
+must be safe from one another's programs need databases of their own.
+"""
+
+from typing import Any
+
+from sqlalchemy import inspect, text
+
+__all__ = ["isolate"]
+
+POLICY = "by_tenant"
+
+_NAMED = "string_to_array(NULLIF(current_setting('contactbus.tenants', true), ''), ',')"
+# As a subquery it is evaluated once per statement, not once per row.
+_OF_TENANT = f"tenant = ANY ((SELECT {_NAMED})::text[])"
+
+_CONDITIONS = {
+    # Rows that belong to a row of a tenant's; the policy of that table decides.
+    "dead_letter_audit": "EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.id = dead_letter_audit.dead_letter)"
+}
+"""Of tables of customers' work that have no tenant of their own."""
+
+_RIGHTS = {
+    "alembic_version": "SELECT",
+    # What was done to a dead letter stays known.
+    "dead_letter_audit": "SELECT, INSERT",
+    # What was decided is never decided otherwise.
+    "inbox": "SELECT, INSERT, DELETE",
+    "outbox": "SELECT, INSERT, DELETE",
+    "appended_once": "SELECT, INSERT, DELETE",
+}
+_ALL_RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+
+
+def isolate(connection: Any, role: str) -> None:
+    """Make the role where it is missing, and bring policies and rights of every table to what is declared here."""
+    run = connection.exec_driver_sql
+    run(_make(role))
+    run(f"GRANT USAGE ON SCHEMA public TO {role}")
+    tables = inspect(connection)
+    for table in tables.get_table_names():
+        run(f"REVOKE ALL ON {table} FROM {role}")
+        if table.startswith("inbox_"):
+            # A day is forgotten by emptying its slot; rows come and go through the table as a whole.
+            run(f"GRANT SELECT, TRUNCATE ON {table} TO {role}")
+            continue
+        run(f"GRANT {_RIGHTS.get(table, _ALL_RIGHTS)} ON {table} TO {role}")
+        has_tenant = any(column["name"] == "tenant" for column in tables.get_columns(table))
+        condition = _OF_TENANT if has_tenant else _CONDITIONS.get(table)
+        if condition is not None:
+            run(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            run(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+            run(f"DROP POLICY IF EXISTS {POLICY} ON {table}")
+            connection.execute(text(f"CREATE POLICY {POLICY} ON {table} USING ({condition}) WITH CHECK ({condition})"))
+
+
+def _make(role: str) -> str:
+    # Roles belong to the server, not to the database: another process may be making the same one now.
+    return (
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN"
+        f" CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS; END IF;"
+        f" EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+    )
