@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from adapters.chat.config import ChatConfig
-from adapters.chat.conversations import Conversations
+from adapters.chat.conversations import Conversations, session_of
 from adapters.chat.events import Events
 from adapters.chat.hub import Hub
 from adapters.chat.limits import Buckets, Origins, Peers
@@ -33,6 +34,10 @@ _LARGEST_REQUEST = 8_192
 """Bytes of a session request: two tokens and nothing else."""
 _QUEUE_TICKS = 4
 """Places in the queue are counted every so many rounds of the follower: people look, they do not stare."""
+_EXPECT_EVERY_S, _EXPECT_S = 0.025, 2.0
+"""After a hint of a reply its conversation is looked at so often, so long: until another process has written it."""
+_FORGET_EVERY_S = 60.0
+"""Some old conversations are deleted so often: 200 a minute are more than begin."""
 _LONGEST_WAIT = timedelta(days=1)
 """Who has waited longer for a person is no longer in front of the window."""
 
@@ -61,6 +66,9 @@ class ChatAdapter:
         self._peers = Peers(config.sockets_per_peer, config.trusted_proxies)
         per_minute = config.sessions_per_peer_per_minute
         self._mintings = Buckets(per_minute / 60, per_minute, services.clock.monotonic)
+        self._expected: dict[str, tuple[int, float]] = {}
+        """Conversations with a hint: the place that was known when it came, and until when to look for more."""
+        self._hinted = asyncio.Event()
         self._draining = False
 
     # --- the contract of an adapter
@@ -78,15 +86,14 @@ class ChatAdapter:
 
     async def receive(self) -> None:
         """Follow what other processes write into the conversations that have sockets here, until cancelled."""
-        ticks = 0
         try:
-            while True:
-                await asyncio.sleep(self._config.follow_every_s)
-                ticks += 1
-                try:
-                    await self._follow(count_queue=ticks % _QUEUE_TICKS == 0)
-                except TransientError as error:
-                    log.warning("chat events could not be followed", channel="chat", exc_info=error)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._look_regularly())
+                tasks.create_task(self._look_where_hinted())
+                tasks.create_task(self._forget_old())
+                if self._services.follow is not None:
+                    async for reply in self._services.follow():
+                        self._expect(session_of(reply))
         except asyncio.CancelledError:
             self._draining = True
             raise
@@ -107,6 +114,53 @@ class ChatAdapter:
         """Ask every visitor to come back at a moment of its own, and close its socket."""
         self._draining = True
         await asyncio.gather(*(visitor.drain() for visitor in self._hub.visitors()), return_exceptions=True)
+
+    # --- following other processes
+
+    async def _look_regularly(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(self._config.follow_every_s)
+            ticks += 1
+            try:
+                await self._follow(count_queue=ticks % _QUEUE_TICKS == 0)
+            except TransientError as error:
+                log.warning("chat events could not be followed", channel="chat", exc_info=error)
+
+    def _expect(self, session: str) -> None:
+        head = self._hub.head(session)
+        if head is not None:
+            self._expected[session] = (head, self._services.clock.monotonic() + _EXPECT_S)
+            self._hinted.set()
+
+    async def _look_where_hinted(self) -> None:
+        while True:
+            await self._hinted.wait()
+            await asyncio.sleep(_EXPECT_EVERY_S)
+            now = self._services.clock.monotonic()
+            # Where the sockets were waked since, the reply was written by this very process, or was seen already.
+            self._expected = {
+                session: (head, until)
+                for session, (head, until) in self._expected.items()
+                if self._hub.head(session) == head and now < until
+            }
+            if not self._expected:
+                self._hinted.clear()
+                continue
+            try:
+                for session, head in (await self._events.heads(list(self._expected))).items():
+                    self._hub.wake(session, head)
+            except TransientError:
+                # The regular look says so.
+                self._expected.clear()
+
+    async def _forget_old(self) -> None:
+        while True:
+            try:
+                await self._events.forget(self._services.clock.now() - timedelta(days=self._config.keep_days))
+            except TransientError as error:
+                log.warning("old chats could not be forgotten", channel="chat", exc_info=error)
+            await asyncio.sleep(_FORGET_EVERY_S)
 
     async def _follow(self, *, count_queue: bool) -> None:
         sessions = self._hub.sessions
@@ -199,6 +253,11 @@ class ChatAdapter:
         except ConnectionError:
             # The visitor's line broke while we were speaking: the ordinary end of many visits.
             log.debug("chat line broke", channel="chat")
+        except TransientError as error:
+            # The conversation cannot be read now: say when to come back.
+            log.warning("chat visit put off", channel="chat", exc_info=error)
+            with suppress(ConnectionError):
+                await visit.drain()
         except Exception as error:
             log.error("chat visit failed", channel="chat", exc_info=error)
         finally:

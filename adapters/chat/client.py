@@ -41,6 +41,8 @@ __all__ = ["ChatClient", "ChatRefused"]
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 10.0
 """Full jitter between nothing and twice the last, so that many clients do not come back together."""
 _NO_RETRY = (Close.ORIGIN, Close.POLICY)
+_CONNECT_S = 3.0
+"""A server that does not even take the connection within this is not there."""
 
 
 class ChatRefused(Exception):
@@ -52,7 +54,7 @@ class ChatClient:
 
     `events` holds everything of the conversation in its order, the visitor's own messages included. `token` and
     `cursor` are what a later client needs to go on (`resume`). `origin` is named where the server's public address is
-    not the one that is dialled.
+    not the one that is dialled. Without `patient` a server that is not there is said at once, instead of waited for.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ChatClient:
         cursor: str = "",
         identity: str = "",
         origin: str = "",
+        patient: bool = True,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -71,10 +74,14 @@ class ChatClient:
         self._url = f"{parts.scheme}://{parts.netloc}"
         self._origin = origin or self._url
         self._lang, self._identity, self._new_id, self._jitter = lang, identity, new_id, jitter
+        self._patient = patient
         self.token, self.cursor, self.session = token, cursor, ""
         self.events: list[Event] = []
         self._outbox: OrderedDict[str, Send] = OrderedDict()
         self._refused: dict[str, Nack] = {}
+        self._one_by_one = False
+        """A message was told to come again: the others follow it, each after the one before is safe."""
+        self._again: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._head: str | None = None
         self._caught_up = False
@@ -101,7 +108,8 @@ class ChatClient:
 
         Raises ChatRefused, or TimeoutError when nobody answers in time.
         """
-        self._http = aiohttp.ClientSession(headers={"Origin": self._origin})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
+        self._http = aiohttp.ClientSession(headers={"Origin": self._origin}, timeout=timeout)
         self._line = asyncio.create_task(self._stay_connected())
         try:
             await self._until(lambda: self._caught_up, timeout_s)
@@ -137,7 +145,8 @@ class ChatClient:
         cid = self._new_id()
         frame = Send(cid=cid, text=text, request=request, lang=self._lang)
         self._outbox[cid] = frame
-        await self._send(frame)
+        if not self._one_by_one:
+            await self._send(frame)
         await self._until(lambda: cid not in self._outbox, timeout_s)
         if (nack := self._refused.pop(cid, None)) is not None:
             raise ChatRefused(f"the message was not taken: {nack.code}")
@@ -146,6 +155,8 @@ class ChatClient:
     async def close(self) -> None:
         """Leave. The conversation stays open on the server."""
         await self._send(Bye())
+        if self._again is not None:
+            self._again.cancel()
         if self._line is not None:
             self._line.cancel()
             await asyncio.gather(self._line, return_exceptions=True)
@@ -164,7 +175,8 @@ class ChatClient:
                     await self._open_session()
                 pause, wait = await self._talk(self._http, wait)
             except (aiohttp.ClientError, OSError, TimeoutError):
-                pass
+                if not self._patient and self._head is None:
+                    raise ChatRefused(f"no chat answers at {self._url}; is the product running?") from None
             if pause is None:
                 pause = self._jitter() * wait
                 wait = min(wait * 2, _LONGEST_WAIT_S)
@@ -196,6 +208,7 @@ class ChatClient:
                     if isinstance(frame, Welcome):
                         self._socket, wait, self.session = socket, _FIRST_WAIT_S, frame.session
                         self._head, self._caught_up = frame.head, frame.head == self.cursor
+                        self._one_by_one = False
                         for waiting in list(self._outbox.values()):
                             await socket.send_str(encode_frame(waiting))
                     elif isinstance(frame, Drain):
@@ -222,13 +235,10 @@ class ChatClient:
             await socket.send_str(encode_frame(Ack(cursor=frame.cursor)))
         elif isinstance(frame, Sent):
             self._outbox.pop(frame.cid, None)
+            if self._one_by_one:
+                await self._next()
         elif isinstance(frame, Nack):
-            waiting = self._outbox.get(frame.cid)
-            if waiting is not None and frame.final:
-                self._refused[frame.cid] = frame
-                del self._outbox[frame.cid]
-            elif waiting is not None:
-                asyncio.get_running_loop().call_later(frame.retry_after_s, self._again, waiting)
+            await self._take_nack(frame)
         elif isinstance(frame, Reset):
             self.events.clear()
             self.cursor = ""
@@ -236,9 +246,28 @@ class ChatClient:
         elif isinstance(frame, Ping):
             await socket.send_str(encode_frame(Pong()))
 
-    def _again(self, frame: Send) -> None:
-        if frame.cid in self._outbox:
-            self._sending = asyncio.ensure_future(self._send(frame))
+    async def _take_nack(self, frame: Nack) -> None:
+        if frame.cid not in self._outbox:
+            return
+        if frame.final:
+            self._refused[frame.cid] = frame
+            del self._outbox[frame.cid]
+            if self._one_by_one:
+                await self._next()
+        elif not self._one_by_one or frame.cid == next(iter(self._outbox)):
+            self._one_by_one = True
+            if self._again is not None:
+                self._again.cancel()
+            self._again = asyncio.get_running_loop().call_later(frame.retry_after_s, self._send_next)
+
+    def _send_next(self) -> None:
+        self._sending = asyncio.ensure_future(self._next())
+
+    async def _next(self) -> None:
+        """The first message that is not safe yet; when there is none, new ones are sent at once again."""
+        self._one_by_one = bool(self._outbox)
+        if self._outbox:
+            await self._send(next(iter(self._outbox.values())))
 
     async def _send(self, frame: ClientFrame) -> None:
         """Send if there is a line; what matters lies in the outbox and is sent at the next welcome."""

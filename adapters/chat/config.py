@@ -45,7 +45,10 @@ class ChatConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     send_timeout_s: float = 10.0
     """A reader that takes nothing for so long is closed; it resumes later and misses nothing."""
     follow_every_s: float = 0.5
-    """How soon a reply that another process wrote is noticed."""
+    """How soon what another process wrote is noticed where no hint of it came; with one it takes some 30 ms."""
+    keep_days: int = 14
+    """What was said stays here so long after the last word of its conversation: twice the time within which it can be
+    resumed. What matters of it lies in the case; here it would only be one more copy of personal data."""
     restart_spread_s: float = 20.0
     """Visitors come back spread over this time after a restart: a handshake costs 0.2 ms of one core."""
 
@@ -67,5 +70,7 @@ class ChatConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("resume_hours: 1 to 160; later than seven days a repeated message is not recognised")
         if min(self.sockets_per_peer, self.sessions_per_peer_per_minute, self.message_burst) < 1:
             raise ValueError("sockets_per_peer, sessions_per_peer_per_minute and message_burst: at least 1")
+        if not 8 <= self.keep_days <= 3650:
+            raise ValueError("keep_days: 8 to 3650; below, a conversation would be forgotten that may be resumed")
         if self.messages_per_second <= 0 or self.follow_every_s <= 0:
             raise ValueError("messages_per_second and follow_every_s: above 0")

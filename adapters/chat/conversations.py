@@ -6,7 +6,7 @@ import structlog
 from adapters.chat.config import MAX_TEXT_CHARACTERS, ChatConfig
 from adapters.chat.events import PAGE, Events, StoredEvent
 from adapters.chat.hub import Hub, Room
-from adapters.chat.limits import Buckets
+from adapters.chat.limits import Buckets, Turns
 from adapters.chat.normalise import LANGUAGES, contact_id
 from adapters.chat.protocol import Nack, Send, Sent, cursor_of
 from adapters.chat.sessions import Session
@@ -16,7 +16,7 @@ from bus.errors import TransientError
 from bus.message import Reply, Status, clean_text
 from bus.message.reply import STATE_RANK
 
-__all__ = ["Conversations"]
+__all__ = ["Conversations", "session_of"]
 
 log = structlog.get_logger()
 
@@ -34,24 +34,39 @@ class Conversations:
     def __init__(self, config: ChatConfig, services: Services, events: Events, hub: Hub) -> None:
         self._config, self._services, self._events, self._hub = config, services, events, hub
         self._pace = Buckets(config.messages_per_second, config.message_burst, services.clock.monotonic)
+        self._turns = Turns(services.clock.monotonic)
 
     async def say(self, session: Session, room: Room, frame: Send, language: str) -> Sent | Nack:
-        """Take in what a visitor says. `Sent` only when it is durable as a contact and in the conversation."""
+        """Take in what a visitor says. `Sent` only when it is durable as a contact and in the conversation.
+
+        A message that was told to come again keeps its place: what was said after it is told so, too.
+        """
         text = clean_text(frame.text).strip()
         if (problem := _problem(frame, text)) is not None:
+            self._turns.settled(session.id, frame.cid)
             return Nack(cid=frame.cid[:_LONGEST_CID], code=problem, final=True)
+        ahead, code = self._turns.ahead(session.id, frame.cid)
+        if ahead:
+            # Each of them takes a place of the pace; so does this one.
+            return self._come_again(session, frame, code, (ahead + 1) / self._config.messages_per_second)
         if (wait := self._pace.take(session.id)) > 0:
-            return Nack(cid=frame.cid, code="rate", final=False, retry_after_s=round(wait, 2))
+            return self._come_again(session, frame, "rate", wait)
         frame = msgspec.structs.replace(frame, text=text, lang=frame.lang if frame.lang in LANGUAGES else language)
         try:
             async with room.lock:
-                return await self._take_in(session, frame)
+                answer = await self._take_in(session, frame)
+            self._turns.settled(session.id, frame.cid)
+            return answer
         except TransientError as error:
             log.info("chat message refused for now", channel="chat", exc_info=error)
         except Exception as error:
             # Whatever it is, the visitor hears "later" and nothing of its text.
             log.error("chat message could not be taken in", channel="chat", exc_info=error)
-        return Nack(cid=frame.cid, code="later", final=False, retry_after_s=_LATER_S)
+        return self._come_again(session, frame, "later", _LATER_S)
+
+    def _come_again(self, session: Session, frame: Send, code: str, after_s: float) -> Nack:
+        self._turns.come_again(session.id, frame.cid, after_s, code)
+        return Nack(cid=frame.cid, code=code, final=False, retry_after_s=round(after_s, 2))
 
     async def _take_in(self, session: Session, frame: Send) -> Sent | Nack:
         services, now = self._services, self._services.clock.now()
@@ -87,7 +102,7 @@ class Conversations:
 
     async def deliver(self, reply: Reply) -> SendResult:
         """Put a reply into its conversation; it reaches the visitor now or when they come back."""
-        session = reply.to.address if reply.to.kind == "chat" else reply.conversation
+        session = session_of(reply)
         if reply.attachments:
             return Refused(reason="the chat carries no attachments")
         try:
@@ -129,6 +144,11 @@ class Conversations:
             at=self._services.clock.now(),
             provider_id=cursor_of(event.seq),
         )
+
+
+def session_of(reply: Reply) -> str:
+    """The conversation that a reply belongs to."""
+    return reply.to.address if reply.to.kind == "chat" else reply.conversation
 
 
 def _problem(frame: Send, text: str) -> str | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, delete, exists, func, insert, select, update
 
 from adapters.chat.schema import UNSEEN, chat_event
 from bus.clock import from_micros, to_micros
@@ -106,6 +106,29 @@ WAITING = (
 )
 
 
+FORGOTTEN_AT_ONCE = 200
+"""Conversations deleted in one transaction: some thousand rows."""
+
+_old, _newer = chat_event.alias("old"), chat_event.alias("newer")
+FORGET = delete(chat_event).where(
+    _event.tenant == bindparam("of_tenant"),
+    _event.session.in_(
+        # Every conversation begins with a message of its visitor, so the index of kinds and times finds the old ones.
+        select(_old.c.session)
+        .where(
+            _old.c.tenant == bindparam("of_tenant"),
+            _old.c.kind == "message",
+            _old.c.at < bindparam("before"),
+            ~exists().where(
+                _newer.c.tenant == _old.c.tenant, _newer.c.session == _old.c.session, _newer.c.at >= bindparam("before")
+            ),
+        )
+        .distinct()
+        .limit(FORGOTTEN_AT_ONCE)
+    ),
+)
+
+
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event as it lies in the table. `data` is what travels to the client and, for replies, `case`."""
 
@@ -183,6 +206,11 @@ class Events:
         """Remember that the status of `rank` was reported for replies up to a place."""
         params = {"of_tenant": self._tenant, "of_session": session, "upto": upto, "rank": rank}
         await self._store.apply([Effect(outcome=Outcome(writes=(Write(statement=MARK_SEEN, params=params),)))])
+
+    async def forget(self, before: datetime) -> None:
+        """Delete some of the conversations in which nothing was said since a moment; whole ones, never a part."""
+        params = {"of_tenant": self._tenant, "before": to_micros(before)}
+        await self._store.apply([Effect(outcome=Outcome(writes=(Write(statement=FORGET, params=params),)))])
 
     async def waiting(self, since: datetime) -> Sequence[str]:
         """The conversations that have waited for a person since a moment or later, longest first."""

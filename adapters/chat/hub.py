@@ -56,6 +56,11 @@ class Hub:
             if not room.visitors:
                 del self._rooms[session]
 
+    def head(self, session: str) -> int | None:
+        """The newest place that the sockets of a conversation were waked for; None when it has none here."""
+        room = self._rooms.get(session)
+        return None if room is None else room.head
+
     def wake(self, session: str, head: int) -> None:
         """Wake the sockets of a conversation, if there are any here and they were not waked for this place."""
         room = self._rooms.get(session)

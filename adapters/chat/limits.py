@@ -10,10 +10,16 @@ from aiohttp import web
 
 from bus.errors import Overloaded
 
-__all__ = ["Bucket", "Buckets", "Origins", "Peers"]
+__all__ = ["Bucket", "Buckets", "Origins", "Peers", "Turns"]
 
 _MOST_BUCKETS = 10_000
 """Buckets remembered at a time; the one that was idle longest is forgotten, and is full again anyway."""
+
+_MOST_TURNS = 100
+"""Messages of one conversation that were told to come again: more are a flood, and their order is not worth memory."""
+
+_TURN_GRACE_S = 10.0
+"""How long after its time a message that was told to come again is waited for: then its visitor has given it up."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -54,6 +60,46 @@ class Buckets:
         else:
             self._buckets.move_to_end(key)
         return bucket.take(now)
+
+
+class Turns:
+    """Keeps the order of a visitor's messages when one of them was told to come again: those behind it wait for it.
+
+    Bounded like `Buckets`; what is forgotten loses its place, not its message.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._sessions: OrderedDict[str, dict[str, tuple[float, str]]] = OrderedDict()
+
+    def ahead(self, session: str, message: str) -> tuple[int, str]:
+        """How many messages have to come before this one, and the code that the first of them was refused with."""
+        waiting = self._sessions.get(session)
+        if not waiting:
+            return 0, ""
+        now = self._now()
+        for other in [other for other, (until, _) in waiting.items() if until <= now]:
+            del waiting[other]
+        order = list(waiting)
+        place = order.index(message) if message in waiting else len(order)
+        return place, waiting[order[0]][1] if place else ""
+
+    def come_again(self, session: str, message: str, after_s: float, code: str) -> None:
+        """This message was told to come again after a while; it keeps the place that it has."""
+        waiting = self._sessions.setdefault(session, {})
+        self._sessions.move_to_end(session)
+        if message in waiting or len(waiting) < _MOST_TURNS:
+            waiting[message] = (self._now() + after_s + _TURN_GRACE_S, code)
+        if len(self._sessions) > _MOST_BUCKETS:
+            self._sessions.popitem(last=False)
+
+    def settled(self, session: str, message: str) -> None:
+        """This message was taken, or finally refused: whoever waits for it may come."""
+        waiting = self._sessions.get(session)
+        if waiting is not None:
+            waiting.pop(message, None)
+            if not waiting:
+                del self._sessions[session]
 
 
 class Origins:

@@ -50,6 +50,8 @@ _MOST_MALFORMED = 5
 """Frames that are none, before the socket is closed: a client with one odd frame goes on."""
 _MOST_MISSED = 2
 """Pings without any sign of life before the line counts as dead."""
+_STORE_AWAY_S = 2.0
+"""Pause before the conversation is read again when the store did not answer."""
 _TYPING_TTL_S = 8.0
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -110,7 +112,7 @@ class Visit:
         """Until the socket ends. Registered first, then the table is read: nothing can fall between."""
         room = hub.enter(self._session.id, self)
         try:
-            await self._welcome()
+            await self._welcome(room)
             tasks = {asyncio.create_task(self._write_events()), asyncio.create_task(self._read_frames(room))}
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -123,8 +125,9 @@ class Visit:
         finally:
             hub.leave(self._session.id, self)
 
-    async def _welcome(self) -> None:
+    async def _welcome(self, room: Room) -> None:
         head = await self._events.head(self._session.id)
+        room.head = max(room.head, head)
         asked = sequence_of(self._hello.cursor) if self._hello.cursor else 0
         resumed = bool(self._hello.cursor) and asked is not None and asked <= head
         await self._send(
@@ -148,7 +151,13 @@ class Visit:
         missed = 0
         while True:
             self._awake.clear()
-            events = await self._events.after(self._session.id, self._position)
+            try:
+                events = await self._events.after(self._session.id, self._position)
+            except TransientError:
+                # Whoever is here stays here; the ping keeps proxies from cutting the line meanwhile.
+                await asyncio.sleep(_STORE_AWAY_S)
+                await self._send(Ping())
+                continue
             for event in events:
                 await self._send(_frame(event))
                 self._position = event.seq

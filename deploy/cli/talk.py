@@ -32,7 +32,8 @@ async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, origin: s
 
     turns: list[dict[str, Any]] = []
     try:
-        async with ChatClient(url or "http://127.0.0.1:8080", lang=lang, origin=origin.rstrip("/")) as client:
+        address = url or "http://127.0.0.1:8080"
+        async with ChatClient(address, lang=lang, origin=origin.rstrip("/"), patient=False) as client:
             for text in texts:
                 answers = await client.say(text)
                 turns.append({"say": text, "answers": [str(answer.data.get("text", "")) for answer in answers]})

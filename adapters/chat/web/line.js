@@ -30,6 +30,7 @@ export class Line extends EventTarget {
   #unacked = 0;
   #read = "";
   #drain = undefined; // what the server asked us to wait before the next connection
+  #oneByOne = false; // a message was told to come again: the others follow it, each after the one before is safe
 
   constructor() {
     super();
@@ -69,7 +70,7 @@ export class Line extends EventTarget {
   say(text, request = "") {
     const message = { cid: newId(), text, request, lang: this.#language, at: Date.now(), tries: 0, failed: "" };
     this.#keep(message);
-    this.#send(frameOf(message));
+    if (!this.#oneByOne) this.#send(frameOf(message));
     return message;
   }
 
@@ -80,7 +81,7 @@ export class Line extends EventTarget {
     const message = { ...old, cid: old.final ? newId() : cid, tries: 0, failed: "", final: false };
     this.drop(cid);
     this.#keep(message);
-    this.#send(frameOf(message));
+    if (!this.#oneByOne) this.#send(frameOf(message));
     return message;
   }
 
@@ -184,6 +185,8 @@ export class Line extends EventTarget {
       case "welcome":
         this.#timers.stable = setTimeout(() => (this.#wait = FIRST_WAIT_MS), STABLE_MS);
         this.#set("open");
+        this.#oneByOne = false;
+        clearTimeout(this.#timers.again);
         for (const message of this.outbox.values()) if (!message.failed) this.#send(frameOf(message));
         break;
       case "event":
@@ -193,6 +196,7 @@ export class Line extends EventTarget {
         break;
       case "sent":
         this.drop(frame.cid);
+        if (this.#oneByOne) this.#next();
         break;
       case "nack":
         return this.#refuse(frame);
@@ -213,13 +217,30 @@ export class Line extends EventTarget {
     if (!message) return;
     message.tries += 1;
     if (!frame.final && message.tries < MOST_TRIES) {
-      setTimeout(() => this.outbox.get(frame.cid) === message && this.#send(frameOf(message)), frame.retry_after_s * 1000);
+      const first = this.#firstWaiting() === message;
+      if (this.#oneByOne && !first) return; // it will be sent when it is its turn
+      this.#oneByOne = true;
+      clearTimeout(this.#timers.again);
+      this.#timers.again = setTimeout(() => this.#next(), frame.retry_after_s * 1000);
       return;
     }
     message.failed = frame.code;
     message.final = frame.final ?? false;
     this.#keep(message);
     this.#emit("failed", frame);
+    if (this.#oneByOne) this.#next();
+  }
+
+  #next() {
+    clearTimeout(this.#timers.again);
+    const message = this.#firstWaiting();
+    if (message) this.#send(frameOf(message));
+    else this.#oneByOne = false;
+  }
+
+  #firstWaiting() {
+    for (const message of this.outbox.values()) if (!message.failed) return message;
+    return undefined;
   }
 
   #acknowledge() {

@@ -45,6 +45,9 @@ class Door:
     trouble: list[Exception] = field(default_factory=list)
     """Raised by the next calls of accept, one each."""
     answer: Callable[[Contact], Reply | None] = lambda contact: None
+    store: Any = None
+    """Stands for the engine's own store."""
+    follow: Any = None
     adapter: ChatAdapter = field(init=False)
     _runner: web.AppRunner | None = None
     _follower: asyncio.Task[None] | None = None
@@ -69,7 +72,7 @@ class Door:
     def services(self) -> Services:
         return Services(
             clock=self.clock,
-            store=self.engine,
+            store=self.store or self.engine,
             blobs=Blobs(self.folder / "blobs"),
             signer=self.signer,
             data_dir=self.folder,
@@ -78,6 +81,7 @@ class Door:
             accept=self.accept,
             status=self.report,
             background=lambda name, work: None,
+            follow=self.follow,
             options={"company": {"de": "Nordlicht Handel", "nb": "Nordlys Handel", "en": "Northlight Store"}},
         )
 
@@ -145,7 +149,7 @@ async def open_door(
     """Start chat servers: `await open_door(ping_every_s=0.05)`; `real_clock=True` for browsers."""
     doors: list[Door] = []
 
-    async def start(*, use_clock: Clock | None = None, **settings: Any) -> Door:
+    async def start(*, use_clock: Clock | None = None, store: Any = None, follow: Any = None, **settings: Any) -> Door:
         listening = listen()
         door = Door(
             url=f"http://127.0.0.1:{listening.getsockname()[1]}",
@@ -154,6 +158,8 @@ async def open_door(
             signer=Signer(SECRET),
             folder=tmp_path,
             config=msgspec.convert(settings, ChatConfig),
+            store=store,
+            follow=follow,
         )
         await door.start(listening)
         doors.append(door)
