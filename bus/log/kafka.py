@@ -8,12 +8,14 @@ read, tail, lag: clients of no group
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
 from bus.clock import Clock, SystemClock, to_micros
 from bus.log.kafka_groups import GroupsClient
 from bus.log.kafka_member import Membership
 from bus.log.kafka_producer import Publisher
 from bus.log.kafka_reader import KafkaReader
+from bus.log.kafka_retention import retain
 from bus.log.kafka_settings import KafkaSettings, check_settings
 from bus.log.kafka_subscription import KafkaSubscription
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
@@ -96,6 +98,15 @@ class KafkaLog:
             place: (counts[place], max(0.0, (now - oldest[place].at) / 1e6) if place in oldest else 0.0)
             for place in places
         }
+
+    async def retain(self, now: datetime) -> int:
+        """Delete what is at `now` older than its topic keeps and finished by every group; how many records went.
+
+        Without a prefix nobody can say which topics of the cluster are ours: then nothing is deleted here.
+        """
+        if not self._settings.topic_prefix:
+            return 0
+        return await retain(to_micros(now), self._groups, self._reader, deadline_s=self._settings.request_timeout_s)
 
     async def close(self) -> None:
         """Leave every group with what is finished committed, and the brokers."""

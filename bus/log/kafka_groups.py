@@ -95,6 +95,16 @@ class GroupsClient:
 
         return await self._asked(ask, deadline_s)
 
+    async def topics(self, *, deadline_s: float) -> Sequence[str]:
+        """Every topic under our prefix, without it."""
+
+        async def ask(admin: Any) -> Sequence[str]:
+            prefix = self._settings.topic_prefix
+            found: Sequence[str] = await admin.list_topics()
+            return sorted(name[len(prefix) :] for name in found if name.startswith(prefix))
+
+        return await self._asked(ask, deadline_s)
+
     async def topic_exists(self, topic: str, *, deadline_s: float) -> bool:
         """Whether the brokers have a topic."""
 

@@ -37,6 +37,10 @@ log = structlog.get_logger()
 _FETCH_BYTES = 8_388_608
 """Of one answer of a broker: what a member holds beyond its records in hand is some twice of it."""
 
+_LONGEST_POLL_MS = 250
+"""A broker answers the questions of one connection in order: after a rebalance the first records wait so long at
+most. Records that come wake a poll at once."""
+
 _LEAST_TAKEN = 50
 """Records taken from the client at a time at least: fewer calls, and small beside what it holds anyway."""
 
@@ -111,6 +115,7 @@ class KafkaMember(ConsumerRebalanceListener):
             rebalance_timeout_ms=int(settings.rebalance_timeout_s * 1000),
             max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
             fetch_max_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_LONGEST_POLL_MS,
         )
 
     # Joining and leaving.
@@ -252,17 +257,20 @@ class KafkaMember(ConsumerRebalanceListener):
             fresh = [place for place in places if place not in kept]
             standings = await self._standings(fresh)
             progress = {place: kept[place] for place in places if place in kept}
-            for place in fresh:
-                progress[place] = PartitionProgress(
-                    generation=next(self._of.generations), standing=standings.get(place, Standing(0))
-                )
             for place in places:
                 partition = self._kafka(place)
                 # The client begins at the commit; where it is in doubt (a coordinator that still loads) at the start.
                 position = await self._consumer.position(partition)
-                wanted = progress[place].position
-                if position != wanted and (place in kept or place in standings):
-                    self._consumer.seek(partition, wanted)
+                if place not in progress:
+                    standing = standings.get(place)
+                    if standing is None:
+                        # Committed as it is: from now on the group's share of the log is known to retention.
+                        standing = Standing(position)
+                        self._dirty.add(place)
+                        self._to_commit.set()
+                    progress[place] = PartitionProgress(generation=next(self._of.generations), standing=standing)
+                if position != progress[place].position:
+                    self._consumer.seek(partition, progress[place].position)
             self.progress = progress
             self._arrive()
         except Exception as error:

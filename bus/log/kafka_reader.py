@@ -27,6 +27,9 @@ _TAIL_WAIT_S = 5.0
 _TAIL_BATCH = 500
 """Records per turn of a follower: bounds its memory."""
 
+_LONGEST_POLL_MS = 20
+"""A broker answers the questions of one connection in order: what asks next waits for the poll before it."""
+
 _AGAIN_S = 0.5
 """Before a follower whose client failed begins another."""
 
@@ -86,6 +89,7 @@ class KafkaReader:
                 found = await consumer.getmany(partition, timeout_ms=1000, max_records=limit - len(messages))
                 messages += found.get(partition, [])
                 position = await consumer.position(partition)
+            consumer.unsubscribe()
         return [stored(message, place.topic, 0) for message in messages if message.offset < end]
 
     async def firsts(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, StoredRecord]:
@@ -104,6 +108,7 @@ class KafkaReader:
                 for partition, messages in batch.items():
                     place = partitions[partition]
                     found[place] = stored(messages[0], place.topic, 0)
+            consumer.unsubscribe()
         return found
 
     def tail(
@@ -179,7 +184,7 @@ class KafkaReader:
         async with answered(deadline_s), self._busy:
             try:
                 if self._consumer is None:
-                    consumer = self._new()
+                    consumer = self._new(fetch_max_wait_ms=_LONGEST_POLL_MS)
                     try:
                         await consumer.start()
                     except BaseException:
