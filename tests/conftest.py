@@ -1,6 +1,7 @@
 """Fixtures of the whole tree: a clock that stands still, a fresh embedded engine, a broker and a database server."""
 
 import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import pytest_asyncio
 from hypothesis import settings
 
 from bus.log.embedded import EmbeddedEngine
+from bus.log.kafka_client import Admin, client_options
+from bus.log.kafka_settings import KafkaSettings
 from bus.testing.clock import FakeClock
+from bus.testing.log_records import OTHER, TARGET, TOPIC
 from deploy.kafka.brokers import Brokers
+from deploy.kafka.topics import apply_plan
 from deploy.postgres.server import PostgresServer
 from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
 
@@ -46,6 +51,31 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield brokers.bootstrap
     finally:
         brokers.stop()
+
+
+@pytest_asyncio.fixture
+async def kafka_settings(kafka_bootstrap: str) -> AsyncIterator[KafkaSettings]:
+    """Settings with a fresh topic prefix, under which the topics of the conformance suites exist during the test."""
+    settings = KafkaSettings(
+        bootstrap=tuple(kafka_bootstrap.split(",")),
+        topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
+        replication_floor=1,
+        min_insync_replicas=1,
+        # As short as a busy machine allows: tests kill members and wait for their sessions to end.
+        session_timeout_s=3.0,
+        heartbeat_s=0.5,
+        drain_s=5.0,
+        rebalance_timeout_s=15.0,
+    )
+    names = [TOPIC, OTHER, TARGET]
+    await apply_plan(settings, names)
+    yield settings
+    admin = Admin(**client_options(settings))
+    await admin.start()
+    try:
+        await admin.delete_topics([settings.topic_prefix + name for name in names])
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(scope="session")
