@@ -18,7 +18,7 @@ from adapters.chat.client import ChatClient, ChatRefused
 from adapters.email.mailbox import ReceivedMail
 from adapters.phone.simulator import CallFailed, Faults, Keys, Say, simulate_call
 from proof.ledger import Ledger, Offer, Receipt
-from proof.questions import LANGUAGES, goodbye, matter_of, order_of_matters, question, spoken
+from proof.questions import LANGUAGES, goodbye, matters_of, order_of_matters, question, spoken
 from proof.sink import REFUSING, Sink
 from proof.smtp import hand_over
 
@@ -27,8 +27,6 @@ __all__ = ["Doors", "call", "chat", "complain_once", "correspond", "letter", "se
 _SMTP_S = 12.0
 _AGAIN_S = 0.7
 """Between two tries of a mail server: impatient, so that a short run sees many."""
-_ANSWER_S = 90.0
-"""A customer who waits for an answer before writing on gives up waiting (not asking) after this."""
 _CHAT_S = 300.0
 _BETWEEN_MESSAGES_S = 1.05
 """The chat lets nobody say more than one message a second for long."""
@@ -51,6 +49,8 @@ class Doors:
     """Part of every address, so that two runs never share a customer."""
     stopping: asyncio.Event
     """Set when nobody shall begin anything new."""
+    patience_s: float
+    """A customer who waits for an answer gives up waiting (not asking) after this."""
     calls: set[str]
     """Every call that was ever begun, also those that nobody picked up."""
 
@@ -59,7 +59,10 @@ class Doors:
 
 
 async def correspond(doors: Doors, number: int, chance: random.Random) -> None:
-    """One thread of one to four mails: answered one by one, or written in one go without waiting."""
+    """One thread of one to four mails: answered one by one, or written in one go without waiting.
+
+    Whoever does not wait may get one mail that answers several of theirs.
+    """
     language = chance.choice(LANGUAGES)
     address = f"kunde-{doors.run}-{number}@kunde.example"
     in_one_go = chance.random() < 0.3
@@ -152,13 +155,13 @@ async def _deliver(doors: Doors, offer: Offer, sender: str, recipient: str, data
         if contact is not None:
             offer.acknowledged, offer.contact = time.monotonic(), contact
             return
-        if doors.stopping.is_set() and time.monotonic() - offer.at > _ANSWER_S:
+        if doors.stopping.is_set() and time.monotonic() - offer.at > doors.patience_s:
             return
         await asyncio.sleep(_AGAIN_S)
 
 
 async def _answer_to(doors: Doors, address: str, reference: str) -> ReceivedMail | None:
-    ends = time.monotonic() + _ANSWER_S
+    ends = time.monotonic() + doors.patience_s
     while time.monotonic() < ends:
         for mail in doors.sink.by_address.get(address, ()):
             if mail.in_reply_to == reference:
@@ -187,11 +190,11 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
             offers[offer.reference] = offer
             if chance.random() < 0.6:
                 with contextlib.suppress(TimeoutError):
-                    await _something_new(visitor, known)
+                    await _something_new(visitor, known, doors.patience_s)
             await asyncio.sleep(_BETWEEN_MESSAGES_S)
             if doors.stopping.is_set() or any(event.kind == "handover" for event in visitor.events):
                 break
-        await _until_answered(visitor, len(offers))
+        await _until_answered(visitor, len(offers), doors.patience_s)
     except (ChatRefused, TimeoutError) as error:
         if offers:
             doors.ledger.problems.append(f"chat {number} ended with {type(error).__name__}: {error}")
@@ -201,12 +204,12 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
     for event in await _shown(doors, visitor, language):
         own = event.kind == "message"
         cid = str(event.data.get("cid", "")) if own else ""
-        matter = "" if own else matter_of(str(event.data.get("text", "")))
+        matters = () if own else matters_of(str(event.data.get("text", "")))
         kind = (
             "own" if own else "person" if event.kind == "handover" else "answer" if event.kind == "reply" else "other"
         )
         doors.ledger.receive(
-            Receipt("chat", session, kind, _moment(visitor, event), reply=event.id, matter=matter, answers=cid)
+            Receipt("chat", session, kind, _moment(visitor, event), reply=event.id, matters=matters, answers=cid)
         )
 
 
@@ -217,18 +220,19 @@ def _moment(visitor: ChatClient, event: Any) -> float:
     return time.monotonic() - (datetime.now(UTC) - datetime.fromisoformat(event.data["at"])).total_seconds()
 
 
-async def _something_new(visitor: ChatClient, known: int) -> None:
-    async with asyncio.timeout(_ANSWER_S):
+async def _something_new(visitor: ChatClient, known: int, patience_s: float) -> None:
+    async with asyncio.timeout(patience_s):
         while not any(event.kind != "message" for event in visitor.events[known:]):
             await asyncio.sleep(_LOOK_S)
 
 
-async def _until_answered(visitor: ChatClient, questions: int) -> None:
+async def _until_answered(visitor: ChatClient, questions: int, patience_s: float) -> None:
     """Stay until every question has its answer, a person takes over, or patience ends."""
-    ends = time.monotonic() + _ANSWER_S
+    ends = time.monotonic() + patience_s
     while time.monotonic() < ends:
         replies = [event for event in visitor.events if event.kind != "message"]
-        if len(replies) >= questions or any(event.kind == "handover" for event in replies):
+        answered = sum(len(matters_of(str(event.data.get("text", "")))) for event in replies)
+        if answered >= questions or any(event.kind == "handover" for event in replies):
             return
         await asyncio.sleep(_LOOK_S)
 
@@ -286,10 +290,10 @@ async def call(doors: Doors, number: int, chance: random.Random) -> None:
         if turn < len(said_at) and said_at[turn].status == 200:
             offer.acknowledged = began
     for heard in call_.heard:
-        matter = matter_of(heard.say)
-        if matter:
+        matters = matters_of(heard.say)
+        if matters:
             doors.ledger.receive(
-                Receipt("phone", sid, "answer", began + heard.at, reply=f"{sid}@{heard.at}", matter=matter)
+                Receipt("phone", sid, "answer", began + heard.at, reply=f"{sid}@{heard.at}", matters=matters)
             )
     if call_.ended == "error" or any("/wait/" in request.path for request in call_.requests) or call_.left_over:
         # Cut off by the failure of the house, or put through to a person: no more machine answers on this line.

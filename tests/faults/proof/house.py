@@ -60,7 +60,15 @@ def _tail(log: Path, start: int) -> bytes:
 class House(ABC):
     """Gateways and workers. `kinds` of parts: gateway, worker."""
 
-    def __init__(self, folder: Path, *, relay: tuple[str, int], gateways: int = 2, workers: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        relay: tuple[str, int],
+        gateways: int = 2,
+        workers: int = 2,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self._relay = relay
@@ -71,6 +79,7 @@ class House(ABC):
         self.relay_line = Proxy(lambda: [self._relay])
         self.parts: dict[str, Part] = {}
         self._gateways, self._workers = gateways, workers
+        self._environment = environment or {}
         self._nursery = Nursery()
         self._asking = asyncio.Lock()
         self._said: dict[str, int] = {}
@@ -126,7 +135,11 @@ class House(ABC):
             self._add(f"gateway-{number}", ("serve", *self.doors_of(number)), number)
         for number in range(self._workers):
             self._add(f"worker-{number}", ("workers", "run", "all"), 0)
-        await asyncio.gather(*(self.start(name) for name in self.parts))
+        workers = [name for name in self.parts if name.startswith("worker")]
+        if workers:
+            # The first worker learns, if nobody has yet; the others find what it learnt.
+            await self.start(workers[0])
+        await asyncio.gather(*(self.start(name) for name in self.parts if name not in workers[:1]))
 
     def doors_of(self, gateway: int) -> Sequence[str]:
         """The channels that a gateway serves."""
@@ -152,6 +165,7 @@ class House(ABC):
             "CONTACTBUS_ADAPTERS__POST__COMPANY": '{ name = "Nordlicht Handel", address = ["Hafenstr. 7", "Hamburg"] }',
             "CONTACTBUS_ADAPTERS__POST__RETRY_MOST_S": "5",
             **self.engine_environment(name),
+            **self._environment,
         }
         self.parts[name] = Part(name, arguments, environment, self.folder / f"{name}.log")
 

@@ -85,32 +85,16 @@ def _mail(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
         return
     first = _without_twins(found, customer, got, ledger)
     by_reference = {offer.reference: offer for offer in said}
-    answers: defaultdict[str, list[Receipt]] = defaultdict(list)
     for receipt in first:
-        if receipt.answers not in by_reference:
+        offer = by_reference.get(receipt.answers)
+        if offer is None:
             found.findings.append(Finding("stray", 1, customer, f"{receipt.reply} answers what was never asked"))
-        else:
-            answers[receipt.answers].append(receipt)
-    handed = False
-    order: list[int] = []
-    for offer in said:
-        mine = answers[offer.reference]
-        machine = [receipt for receipt in mine if receipt.kind == "answer"]
-        handed = handed or any(receipt.kind == "person" for receipt in mine)
-        if len(machine) > 1:
-            found.findings.append(Finding("doubled", 3, customer, f"turn {offer.turn} has {len(machine)} answers"))
-        if not mine and offer.acknowledged is not None:
-            _missing(found, customer, offer, handed)
-        for receipt in machine[:1]:
-            _note_answer(found, offer, receipt)
-            if receipt.matter != offer.matter:
-                what = f"turn {offer.turn} about {offer.matter} was answered about {receipt.matter or 'something else'}"
-                found.findings.append(Finding("out_of_order", 4, customer, what))
-    for receipt in first:
-        if receipt.kind == "answer" and receipt.answers in by_reference:
-            order.append(by_reference[receipt.answers].turn)
-    if order != sorted(order):
-        found.findings.append(Finding("out_of_order", 4, customer, f"answers came in the order {order}"))
+        elif receipt.matters and receipt.matters[-1] != offer.matter:
+            what = f"turn {offer.turn} about {offer.matter} was answered about {' '.join(receipt.matters)}"
+            found.findings.append(Finding("out_of_order", 4, customer, what))
+    answered = {receipt.answers for receipt in first}
+    taken = [offer for offer in said if offer.acknowledged is not None or offer.reference in answered]
+    _in_sequence(found, customer, taken, first)
 
 
 def _without_twins(found: Judgement, customer: str, got: Sequence[Receipt], ledger: Ledger) -> list[Receipt]:
@@ -147,36 +131,41 @@ def _chat(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
         found.findings.append(Finding("out_of_order", 4, customer, "own messages are shown in another order"))
     taken = [offer for offer in said if offer.reference in shown]
     _in_sequence(found, customer, taken, got)
+    asked = answered = 0
+    for receipt in got:
+        asked += receipt.kind == "own"
+        answered += len(receipt.matters) if receipt.kind == "answer" else 0
+        if answered > asked:
+            found.findings.append(Finding("out_of_order", 4, customer, f"{receipt.reply} stands before its question"))
 
 
 def _in_sequence(found: Judgement, customer: str, taken: Sequence[Offer], got: Sequence[Receipt]) -> None:
-    """Answers without a name of what they answer: as many as questions, by matter in the same order."""
-    answers = [receipt for receipt in got if receipt.kind == "answer"]
-    person = next((place for place, receipt in enumerate(got) if receipt.kind == "person"), None)
-    wanted, given = Counter(offer.matter for offer in taken), Counter(receipt.matter for receipt in answers)
-    if person is not None:
-        # Whoever is with a person gets no more from the machine; what was answered before must still be right.
-        found.with_a_person += max(0, len(taken) - len(answers))
-    for matter, number in (given - wanted).items():
+    """Each question answered once, in the order in which they were asked."""
+    answers = [(matter, receipt) for receipt in got if receipt.kind == "answer" for matter in receipt.matters or ("",)]
+    asked_in_order = [offer.matter for offer in taken]
+    answered_in_order = [matter for matter, _ in answers]
+    wanted, given = Counter(asked_in_order), Counter(answered_in_order)
+    too_many, missing = given - wanted, wanted - given
+    for matter, number in too_many.items():
         what = f"{number} answers too many about {matter or 'something else'}"
         found.findings.append(Finding("doubled", 3, customer, what))
-    if person is None:
-        for matter, number in (wanted - given).items():
+    if any(receipt.kind == "person" for receipt in got):
+        # Whoever is with a person gets no more from the machine; what was answered before must still be right.
+        found.with_a_person += missing.total()
+    else:
+        for matter, number in missing.items():
             unsure = sum(offer.acknowledged is None and offer.matter == matter for offer in taken)
             if number > unsure:
                 found.findings.append(Finding("lost", 2, customer, f"{number - unsure} questions about {matter}"))
-    asked_in_order = [offer.matter for offer in taken]
-    answered_in_order = [receipt.matter for receipt in answers]
-    if not (given - wanted) and not _is_within(answered_in_order, asked_in_order):
-        what = f"asked {' '.join(asked_in_order)}, answered {' '.join(answered_in_order)}"
-        found.findings.append(Finding("out_of_order", 4, customer, what))
-    elif len(answers) == len(taken):
-        for offer, receipt in zip(taken, answers, strict=True):
-            _note_answer(found, offer, receipt)
-            if receipt.at < offer.at:
-                found.findings.append(Finding("out_of_order", 4, customer, f"turn {offer.turn} was answered unasked"))
-    else:
-        found.answered += len(answers)
+    if too_many or not _is_within(answered_in_order, asked_in_order):
+        if not too_many:
+            what = f"asked {' '.join(asked_in_order)}, answered {' '.join(answered_in_order)}"
+            found.findings.append(Finding("out_of_order", 4, customer, what))
+        return
+    found.answered += len(answers)
+    if not missing:
+        for offer, (_, receipt) in zip(taken, answers, strict=True):
+            _note_wait(found, offer, receipt)
 
 
 def _is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
@@ -204,22 +193,16 @@ def _post(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
     if not got:
         found.findings.append(Finding("lost", 2, customer, "no letter came back"))
     else:
-        _note_answer(found, taken, got[0])
+        found.answered += 1
+        _note_wait(found, taken, got[0])
 
 
 _CHANNELS = {"email": _mail, "chat": _chat, "phone": _phone, "post": _post}
 
 
-def _missing(found: Judgement, customer: str, offer: Offer, handed: bool) -> None:
-    if handed:
-        found.with_a_person += 1
-    else:
-        found.findings.append(Finding("lost", 2, customer, f"turn {offer.turn} about {offer.matter} has no answer"))
-
-
-def _note_answer(found: Judgement, offer: Offer, receipt: Receipt) -> None:
-    found.answered += 1
-    if offer.acknowledged is not None:
+def _note_wait(found: Judgement, offer: Offer, receipt: Receipt) -> None:
+    # In a simulated call time is not ours.
+    if offer.acknowledged is not None and offer.channel != "phone":
         found.waits.append(max(0.0, receipt.at - offer.acknowledged))
 
 

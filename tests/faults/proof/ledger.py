@@ -37,6 +37,7 @@ class Offer:
 class Receipt:
     """One thing that a customer received, in the order in which it was received.
 
+    `matters` are those that it answers, in its order.
     `kind`: answer, own (the customer's own words, shown back), person (somebody takes over), other.
     `answers` is the reference that it names, where the channel has such a thing. `sure` is False when we hid the yes
     from the sender: it may honestly come again under the same id.
@@ -47,7 +48,7 @@ class Receipt:
     kind: str
     at: float
     reply: str = ""
-    matter: str = ""
+    matters: tuple[str, ...] = ()
     answers: str = ""
     sure: bool = True
 

@@ -17,11 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Child", "Nursery"]
+__all__ = ["SABOTAGE", "Child", "Nursery"]
 
 _PACKAGES = ("bus", "adapters", "workers", "deploy")
 _NOT_FOR_IMPORT = ("__main__", "migrations", "sandbox_child", "simulator.introspect", "bench", "testing", "_worker")
 _LOOK_S = 0.01
+
+SABOTAGE = "PROOF_SABOTAGE"
+"""Names of `proof.sabotage`, for processes that shall break their promises."""
 
 
 class Child:
@@ -143,6 +146,8 @@ def _become(wish: Mapping[str, Any]) -> None:
     from deploy.cli import main
 
     faultpoints.arm(os.environ)
+    for name in filter(None, os.environ.get(SABOTAGE, "").split(",")):
+        importlib.import_module("proof.sabotage").spoil(name)
     code = 0
     try:
         main(wish["arguments"], prog_name="contactbus")

@@ -5,9 +5,10 @@ the answers must come in the same one.
 """
 
 import random
+import re
 from collections.abc import Sequence
 
-__all__ = ["LANGUAGES", "MATTERS", "goodbye", "matter_of", "order_of_matters", "question"]
+__all__ = ["LANGUAGES", "MATTERS", "goodbye", "matters_of", "order_of_matters", "question"]
 
 LANGUAGES = ("de", "nb", "en")
 MATTERS = ("hours", "delivery", "account")
@@ -52,11 +53,16 @@ def goodbye(language: str) -> str:
     return _GOODBYES[language]
 
 
-def matter_of(text: str) -> str:
-    """The matter that a text answers; empty when it answers none or more than one."""
+def matters_of(text: str) -> tuple[str, ...]:
+    """The matters that a text answers, in its order: answers that nobody has seen yet may come together in one."""
     plain = " ".join(text.split())
-    found = [matter for matter, phrases in _ANSWERS.items() if any(phrase in plain for phrase in phrases)]
-    return found[0] if len(found) == 1 else ""
+    found = [
+        (place.start(), matter)
+        for matter, phrases in _ANSWERS.items()
+        for phrase in phrases
+        for place in re.finditer(re.escape(phrase), plain)
+    ]
+    return tuple(matter for _, matter in sorted(found))
 
 
 def order_of_matters(chance: random.Random, count: int) -> Sequence[str]:

@@ -26,7 +26,7 @@ LINES = {"de": "+49301234567", "nb": "+4721234567", "en": "+442071234567"}
 """The demonstration lines of the product."""
 
 _LONG_S = 300.0
-_SETTLE_S = 150.0
+SETTLE_S = 150.0
 """Nothing may still be waiting so long after the last disturbance. The note's invariant 9 allows five minutes."""
 _LOOK_S = 1.0
 _QUIET_S = 5.0
@@ -95,8 +95,14 @@ async def prove(
     pace: Pace | None = None,
     say: Callable[[str], None] = lambda _: None,
     folder: Path | None = None,
+    disturb: bool = True,
+    settle_s: float = SETTLE_S,
+    patience_s: float = 90.0,
 ) -> Report:
-    """Run and judge. `house_of(relay)` builds the house that sends its mail through that relay; it is closed here."""
+    """Run and judge. `house_of(relay)` builds the house that sends its mail through that relay; it is closed here.
+
+    Without `disturb` nothing is broken. `settle_s`: so long after the last disturbance nothing may be missing any more.
+    """
     ledger = Ledger()
     pace = pace or Pace()
     say(f"seed {seed}, {seconds:.0f} s on {bus}: the house is being built")
@@ -111,7 +117,9 @@ async def prove(
         doors = Doors(
             url=house.url, smtp_port=house.smtp_door.port, drop_folder=house.drop_folder,
             twilio_token=house.twilio_token, lines=LINES, sink=sink, ledger=ledger, run=f"{seed % 10**6:06d}",
-            stopping=asyncio.Event(), calls=set(),
+            stopping=asyncio.Event(),
+            patience_s=patience_s,
+            calls=set(),
         )  # fmt: skip
         town = Town(doors, house, seed, pace, letters)
         printer = asyncio.create_task(town.print_letters())
@@ -121,15 +129,15 @@ async def prove(
         progress = asyncio.create_task(_progress(ledger, disturber, seconds, say))
         began = time.monotonic()
         try:
-            planned = schedule(seed, seconds, kinds_for(house, long=seconds >= _LONG_S))
+            planned = schedule(seed, seconds, kinds_for(house, long=seconds >= _LONG_S)) if disturb else []
             disturbing = asyncio.create_task(disturber.run(planned))
             await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
             await disturbing
             doors.stopping.set()
             say("everything is whole again; waiting for what is still under way")
             await living
-            await _settle(ledger)
-            asked = await ask(house, doors.calls)
+            await _settle(ledger, settle_s)
+            asked = await ask(house, doors.calls, settle_s)
         finally:
             for task in (progress, printer, living):
                 task.cancel()
@@ -166,17 +174,17 @@ async def _progress(ledger: Ledger, disturber: Disturber, seconds: float, say: C
         )
 
 
-async def _settle(ledger: Ledger) -> None:
+async def _settle(ledger: Ledger, within_s: float) -> None:
     """Until nothing is missing from outside, or the time is over; then a moment more for copies that still come."""
-    ends = time.monotonic() + _SETTLE_S
+    ends = time.monotonic() + within_s
     while judge(ledger).count("lost") and time.monotonic() < ends:
         await asyncio.sleep(_LOOK_S)
     await asyncio.sleep(_QUIET_S)
 
 
-async def ask(house: House, calls: set[str]) -> Asked:
+async def ask(house: House, calls: set[str], within_s: float = SETTLE_S) -> Asked:
     """What only the product can say; asked again while work is still waiting."""
-    ends = time.monotonic() + _SETTLE_S
+    ends = time.monotonic() + within_s
     asked = Asked()
     while True:
         rows = await house.ask("workers", "list")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from adapters.email.mailbox import CUT, Mailbox, ReceivedMail
 from proof.ledger import Ledger, Receipt
-from proof.questions import matter_of
+from proof.questions import matters_of
 
 __all__ = ["REFUSING", "Sink"]
 
@@ -35,17 +35,17 @@ class Sink(Mailbox):
 
     async def keep(self, mail_from: str, rcpt_to: Sequence[str], data: bytes) -> ReceivedMail:
         mail = await super().keep(mail_from, rcpt_to, data)
-        matter = matter_of(mail.text)
+        matters = matters_of(mail.text)
         for address in rcpt_to:
             self.by_address.setdefault(address.lower(), []).append(mail)
             self._ledger.receive(
                 Receipt(
                     "email",
                     address.lower(),
-                    "answer" if matter else "other",
+                    "answer" if matters else "other",
                     time.monotonic(),
                     reply=mail.message_id,
-                    matter=matter,
+                    matters=matters,
                     answers=mail.in_reply_to,
                     sure=not self.hide_yes,
                 )

@@ -116,7 +116,7 @@ class Town:
                 sidecar = json.loads(path.with_suffix(".json").read_text("utf-8"))
                 self._doors.ledger.receive(
                     Receipt(
-                        "post", sidecar["to"][0], "answer", time.monotonic(), reply=sidecar["reply"], matter="hours"
+                        "post", sidecar["to"][0], "answer", time.monotonic(), reply=sidecar["reply"], matters=("hours",)
                     )
                 )
                 ack = path.with_name(f"{path.stem}.ack.json")
