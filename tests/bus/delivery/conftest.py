@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bus.delivery import runner as runner_module
+from bus.delivery import flow as flow_module
 from bus.delivery.outcome import Outcome
 from bus.delivery.retry import RetryPolicy
 from bus.delivery.runner import RunnerLimits, WorkerRunner
@@ -87,7 +87,7 @@ Run = Callable[..., contextlib.AbstractAsyncContextManager[Member]]
 def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`async with member(decide, name=...) as m`: runs a member of group `g` on topic `in`."""
 
-    monkeypatch.setattr(runner_module, "_LOOK_S", 0.01)
+    monkeypatch.setattr(flow_module, "_LOOK_S", 0.01)
 
     @contextlib.asynccontextmanager
     async def run(
