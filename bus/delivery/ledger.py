@@ -145,7 +145,7 @@ _stand_by = (
         send_ledger.c.state == "planned",
         send_ledger.c.reason == bindparam("b_reason"),
     )
-    .values(heard=bindparam("b_heard"), reason="", changed_at=bindparam("b_at"))
+    .values(heard=bindparam("b_heard"), body=bindparam("b_body"), reason="", changed_at=bindparam("b_at"))
 )
 
 _settle = (
@@ -278,13 +278,14 @@ def hold(reply_id: str, heard: int, now: datetime) -> Write:
     return Write(statement=_hold, params={"b_reply": reply_id, "b_heard": heard, "b_at": to_micros(now)}, expect=1)
 
 
-def stand_by(row: Row, heard: int, now: datetime) -> Write:
+def stand_by(row: Row, reply: Reply, now: datetime) -> Write:
     """Let a reply that has not left stand although the customer has said more: the decision knew both.
 
-    Guarded by what `row` said of it; a reply that was held needs its record again (`reply_record`).
+    `reply` is the same with all that it now answers. Guarded by what `row` said of it; a reply that was held needs its
+    record again (`reply_record`).
     """
-    params = {"b_reply": row["reply"], "b_reason": row["reason"], "b_heard": heard, "b_at": to_micros(now)}
-    return Write(statement=_stand_by, params=params, expect=1)
+    params = {"b_reply": reply.id, "b_reason": row["reason"], "b_heard": reply.heard, "b_at": to_micros(now)}
+    return Write(statement=_stand_by, params={**params, "b_body": encode(reply).decode()}, expect=1)
 
 
 def withdraw(row: Row, now: datetime) -> Write:

@@ -65,10 +65,11 @@ class Sender:
         """Nothing to load ahead."""
 
     async def handle(self, record: StoredRecord) -> Outcome:
-        reply = decode(record.value, Reply)
-        row = await self._store.one(ledger.reply_row, {"reply": reply.id})
+        row = await self._store.one(ledger.reply_row, {"reply": decode(record.value, Reply).id})
         if row is None or row["state"] not in ("planned", "sending", "unknown"):
             return NOTHING
+        # The row's own words: it may have been let stand for more than it was planned for.
+        reply = decode(row["body"].encode(), Reply)
         now = self._clock.now()
         if row["state"] == "unknown":
             rest = rest_s(self._manifest, self._in_doubt_s) - (now - from_micros(row["changed_at"])).total_seconds()

@@ -326,6 +326,7 @@ class Conversation:
             return
         if turn.unseen:
             # The question is still on its way, and goes out now: nothing is asked twice.
+            turn.let_stand()
             return
         if progress.asked >= engine.MAX_FRUITLESS:
             turn.settle()
@@ -355,6 +356,7 @@ class Conversation:
         labels = pending.about
         understood = turn.understanding
         if turn.unseen and understood.intent not in labels and understood.decision != "accept":
+            turn.let_stand()
             return
         turn.settle()
         text = turn.contact.own_text().casefold()

@@ -14,10 +14,12 @@ Each is guarded by the ledger: an answer that leaves in the same moment makes th
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from bus.delivery import ledger
 from bus.delivery.ledger import send_ledger
 from bus.delivery.outcome import CancelTimer
-from bus.message import Reply, decode
+from bus.message import Reply, decode, encode
 from bus.store.port import Row
 from workers.case import model
 from workers.case.changes import BOUND, Draft
@@ -65,11 +67,12 @@ def _settle(turn: Turn, draft: Draft, row: Row, reply: Reply) -> None:
             turn.also_say(reply)
             _take_back(draft, row)
             return
-    draft.writes.append(ledger.stand_by(row, draft.state.heard, draft.now))
+    answers = (*reply.answers, turn.contact.id) if turn.stands else reply.answers
+    reply = replace(reply, answers=answers, heard=draft.state.heard)
+    draft.writes.append(ledger.stand_by(row, reply, draft.now))
     if row["reason"] == ledger.OVERTAKEN:
         # It was held, so its record is gone: a new one, before that of this turn's own reply.
-        again = ledger.reply_record(reply, row["body"].encode(), draft.now, again=str(draft.state.heard))
-        draft.emit.append(again)
+        draft.emit.append(ledger.reply_record(reply, encode(reply), draft.now, again=str(reply.heard)))
         draft.timers.append(CancelTimer(id=f"send-{reply.id}"))
 
 
@@ -86,7 +89,8 @@ def _take_back(draft: Draft, row: Row) -> None:
 def _made_pointless(draft: Draft) -> bool:
     """Whether the question is answered or asked anew, and not only pushed aside by another matter."""
     before = draft.before
-    if before is None or before.pending is None or draft.state.pending == before.pending:
+    # The same words asked anew, in the same moment by the clock, are another question: so `is`.
+    if before is None or before.pending is None or draft.state.pending is before.pending:
         return False
     running = before.procedure
     if running is None:

@@ -84,6 +84,8 @@ class Turn:
         self.route: Route | None = route_of(self.contact) if self.contact.channel != "link" else draft.state.route()
         self.unsent: Sequence[Row] = ()
         """Ledger rows of earlier answers that have not left (`workers.dialogue.overtaken`), oldest first."""
+        self.stands = False
+        """Whether those answer this contact as well."""
         self._finished: list[Draft] = []
         self._parts: list[str] = []
         self._closing_words = ""
@@ -181,6 +183,10 @@ class Turn:
     def unseen(self) -> bool:
         """Whether the customer cannot have seen our last words, so that "yes" is no answer to them."""
         return bool(self.unsent)
+
+    def let_stand(self) -> None:
+        """What is on its way to the customer answers this contact as well: say nothing."""
+        self.stands = True
 
     @property
     def says(self) -> str:
