@@ -6,7 +6,9 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from bus.adapter.contract import ChannelAdapter, ChannelPlugin, Services
+from bus.adapter.follow import follow_replies
 from bus.adapter.hosting import Intake
+from bus.adapter.prompt_store import PromptStore, deadline_of
 from bus.delivery.sender import Sender
 from bus.delivery.sending_settings import SendingSettings
 from bus.errors import ConfigurationError
@@ -77,7 +79,7 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
 
     services = Services(
         clock=core.clock,
-        store=core.engine,
+        store=PromptStore(core.engine, deadline_of(plugin.manifest.kind)),
         blobs=core.blobs,
         signer=core.signer,
         data_dir=core.data_dir,
@@ -86,6 +88,9 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
         accept=intake.accept,
         status=intake.report_status,
         background=background,
+        local=core.opened.local,
+        follow=lambda: follow_replies(core.engine, name),
+        bus_away=core.opened.bus_away,
         options=options,
     )
     adapter = plugin.create(config, services)

@@ -85,12 +85,12 @@ async def open_core(
     try:
         data.mkdir(parents=True, exist_ok=True)
         data.chmod(0o700)
-        signer = Signer(load_or_create_secret(data / "signing.key"))
+        signer = Signer(load_or_create_secret(Path(settings.signing_key or data / "signing.key")))
     except OSError as error:
         raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
     bus: BusSettings = layers.section("bus", BusSettings)
     clock, pack, metrics = SystemClock(), load(settings.pack), metrics or Metrics()
-    blobs = Blobs(data / "blobs")
+    blobs = Blobs(Path(settings.blobs or data / "blobs"))
     opened = await open_engine(
         layers, settings, bus, pack=pack, clock=clock, metrics=metrics, doors=doors, ordinal=ordinal
     )

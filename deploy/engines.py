@@ -11,6 +11,7 @@ from bus.delivery import ledger
 from bus.engine import Engine
 from bus.log.embedded import EmbeddedEngine
 from bus.message import Reply
+from bus.store.port import Store
 from bus.telemetry import Metrics
 from deploy import migrations
 from deploy.settings import BusSettings, ProductSettings
@@ -29,6 +30,10 @@ class Opened:
     door: Door
     close: Callable[[], Awaitable[None]]
     parts: Mapping[str, Part] = field(default_factory=dict[str, Part])
+    local: Store | None = None
+    """With Kafka: the spool's own engine, for what concerns this host alone."""
+    bus_away: Callable[[], bool] = lambda: False
+    """With Kafka: whether accepted contacts wait for brokers that do not answer (`Spool.away`)."""
 
 
 async def open_engine(

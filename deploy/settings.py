@@ -24,6 +24,12 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tenant: str = "shop"
     pack: str = "shop"
     data: str = "contactbus-data"
+    blobs: str = ""
+    """Raw objects and attachments; empty: `blobs` in the data folder. Hosts that serve one company need one folder for
+    all of them, or a person's reply on one host lacks what a customer sent to another."""
+    signing_key: str = ""
+    """File of the secret under which links, chat sessions and case tokens are signed; empty: made in the data folder.
+    Hosts that serve one company need the same, or a visitor who reconnects to another host is a stranger there."""
     public_url: str = ""
     channels: tuple[str, ...] = ("email", "chat", "phone", "post", "link")
     hold_limit_s: Annotated[float, msgspec.Meta(ge=10, le=60)] = 60.0

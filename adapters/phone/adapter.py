@@ -65,7 +65,15 @@ class PhoneAdapter:
         ]
 
     async def receive(self) -> None:
-        """Calls come in by `routes`; this keeps watch over those of which nothing more is heard."""
+        """Calls come in by `routes`; this keeps watch over those of which nothing more is heard, and wakes requests
+        that are held here when another process gives their call something to say."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            if self._services.follow is not None:
+                async for reply in self._services.follow():
+                    self._door.expect(reply.conversation)
+
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
             try:

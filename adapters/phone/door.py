@@ -33,6 +33,9 @@ _ATTEMPTS = 12
 _MORE_REPLIES_S = 0.05
 """A decision may make two replies; the second is sent at once after the first and belongs to the same breath."""
 
+_LOOK_EVERY_S, _LOOKS = 0.06, 25
+"""After a hint a held request looks at its call so often: for longer than any hold lasts."""
+
 _SWEEP_BATCH = 200
 
 _HOUR = 3_600_000_000
@@ -50,6 +53,7 @@ class Door:
         self._renderer = renderer
         self._calls = calls
         self._held: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._expected: dict[str, asyncio.Future[None]] = {}
         # What was reported already but not yet cleared from the stored call. Lost in a crash, it is reported twice.
         self._reported: set[str] = set()
 
@@ -81,6 +85,22 @@ class Door:
                     waiter.set()
                 return Accepted(provider_id=f"{sid}/{call.turn}")
         return RetryLater(reason="the call is changing faster than it can be told", after_s=0.5)
+
+    def expect(self, sid: str) -> None:
+        """A reply for a call was planned and may be given to it by another process: let requests held here look."""
+        if sid in self._held and sid not in self._expected:
+            self._expected[sid] = asyncio.ensure_future(self._look_often(sid))
+
+    async def _look_often(self, sid: str) -> None:
+        try:
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_LOOK_EVERY_S)
+                if sid not in self._held:
+                    return
+                for waiter in self._held[sid]:
+                    waiter.set()
+        finally:
+            del self._expected[sid]
 
     async def sweep(self) -> None:
         """Settle what is owed, end calls that fell silent, forget old ones."""

@@ -61,10 +61,11 @@ class PostAdapter:
         self.letter_tray = _folder(config.letter_tray, services.data_dir, "out")
         for folder in (self.drop_folder, self.letter_tray):
             folder.mkdir(parents=True, exist_ok=True)
-        journal = Journal(services.store, services.tenant)
         self._tray = LetterTray(self.letter_tray)
-        self.intake = FolderIntake(config, services, DropFolder(self.drop_folder), journal)
-        self.sending = LetterSending(config, services, self._tray, journal)
+        # The folder is this host's, and so is what became of its files; a letter may be sent by any host.
+        files = Journal(services.local or services.store, services.tenant)
+        self.intake = FolderIntake(config, services, DropFolder(self.drop_folder), files)
+        self.sending = LetterSending(config, services, self._tray, Journal(services.store, services.tenant))
 
     def routes(self) -> Sequence[web.RouteDef]:
         """None: everything travels through folders."""

@@ -37,6 +37,9 @@ _WATCH_S = 1.0
 _RETAIN_EVERY_S = 600.0
 """Rows that may go are deleted so often: a slice of the write lock for every thousand of them."""
 
+_AWAY_AFTER_S = 10.0
+"""A broker that dies is replaced within a few seconds; a record that has waited longer waits for a repair."""
+
 _RESTART_S = 1.0
 """A relay that failed as a whole (a lease lost to a stopped machine) begins again after this."""
 
@@ -91,6 +94,11 @@ class Spool:
         """Records that the brokers do not have yet, as of the last look."""
         self.oldest_s = 0.0
         """Age of the oldest of them."""
+
+    @property
+    def away(self) -> bool:
+        """Whether the brokers have taken nothing for so long that nobody should wait for a worker's answer."""
+        return self.oldest_s > _AWAY_AFTER_S
 
     async def append(self, records: Sequence[Record], *, once: bool = False) -> Sequence[int | None]:
         """As `Log.append`: durable here when it returns, whatever the brokers do. 0, or None for a known id.
