@@ -30,11 +30,15 @@ from bus.log.topics import (
     work_topic,
 )
 
-__all__ = ["Difference", "TopicPlan", "apply_plan", "declared_topics", "make_plan", "refuse_unsafe"]
+__all__ = ["Difference", "NoBroker", "TopicPlan", "apply_plan", "declared_topics", "make_plan", "refuse_unsafe"]
 
 _DAY_MS = 86_400_000
 _ALREADY_THERE = 36
 """TOPIC_ALREADY_EXISTS: somebody else applied at the same moment."""
+
+
+class NoBroker(ConfigurationError):
+    """Nobody answers at the addresses: an outage, or a wrong address. Who can do without brokers goes on."""
 
 
 class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +214,7 @@ async def _admin(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaAdminClient]
         await client.start()
     except (KafkaError, OSError) as error:
         await client.close()
-        raise ConfigurationError(
+        raise NoBroker(
             f"[kafka] bootstrap: no broker answers at {', '.join(settings.bootstrap)} ({type(error).__name__})"
         ) from None
     try:
