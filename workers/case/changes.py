@@ -16,6 +16,7 @@ from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
 from workers.case import model, rules
+from workers.case.hold import next_step
 from workers.case.model import EVENT_KINDS, CaseEvent, CaseState, ReplyPlanned
 from workers.case.schema import case_event, cases
 from workers.case.work import CaseTimer
@@ -129,11 +130,26 @@ class Draft:
         Without a person of its own it is for the case's: the ledger looks consent up by the person. What software
         answers is bound to what the customer has said so far, and not sent when there is more by then.
         """
+        reply = self._for_the_customer(reply)
+        planned = self._planned(reply, actor=actor, elsewhere=elsewhere)
+        if self.do(rules.Reply(actor=actor, planned=planned)):
+            self.replies.append(reply)
+
+    def come_back(self, reply: Reply) -> None:
+        """Come back with `reply` to somebody who waits."""
+        reply = self._for_the_customer(reply)
+        self.do(rules.ComeBack(planned=self._planned(reply)))
+        self.replies.append(reply)
+
+    def _for_the_customer(self, reply: Reply) -> Reply:
         if not reply.person:
             reply = replace(reply, person=self.state.person)
         if reply.automatic and reply.kind in BOUND:
             reply = replace(reply, heard=self.state.heard)
-        planned = ReplyPlanned(
+        return reply
+
+    def _planned(self, reply: Reply, *, actor: str = model.MACHINE, elsewhere: str = "") -> ReplyPlanned:
+        return ReplyPlanned(
             at=self.now,
             actor=actor,
             reply=reply.id,
@@ -144,8 +160,6 @@ class Draft:
             language=reply.language,
             to_person=elsewhere,
         )
-        if self.do(rules.Reply(actor=actor, planned=planned)):
-            self.replies.append(reply)
 
     def outcome(self) -> Outcome:
         """Everything decided, as one outcome."""
@@ -154,7 +168,7 @@ class Draft:
             writes=(*case_writes, *self._ended(), *self.writes),
             emit=(*case_records, *self.emit),
             replies=tuple(self.replies),
-            timers=(*self._reminders(), *self.timers),
+            timers=(*self._reminders(), *self._hold(), *self.timers),
         )
 
     def _ended(self) -> Sequence[Write]:
@@ -164,6 +178,23 @@ class Draft:
         if self._state is None or before == after:
             return ()
         return (closed_write(self._state.tenant, self._state.id, closed=after),)
+
+    def _hold(self) -> Sequence[SetTimer | CancelTimer]:
+        """Whoever waits on a live channel has a timer for the next step, and only then."""
+        before = None if self._before is None else self._before.hold
+        state = self._state
+        if state is None or state.hold == before:
+            return ()
+        timer = derive_id("t", state.tenant, state.id, "hold")
+        if state.hold is None:
+            return (CancelTimer(id=timer),)
+        value = CaseTimer(tenant=state.tenant, case=state.id, kind="hold", detail=state.hold.heard.isoformat())
+        return (
+            SetTimer(
+                id=timer, due=next_step(state.hold)[1], topic=CASE_TIMER, key=state.id, kind="timer",
+                value=encode(value), tenant=state.tenant,
+            ),
+        )  # fmt: skip
 
     def _reminders(self) -> Sequence[SetTimer]:
         """Every promise that was made has its time: when it comes and the promise is open, people are told."""

@@ -13,9 +13,9 @@ from workers.case import model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState
 from workers.case.promised import Undertaking
-from workers.case.rules import Close, Refused
+from workers.case.rules import Close, Hold, Refused
 
-__all__ = ["answer_anything_else", "assign", "close", "give_back", "keep", "note", "promise", "reply"]
+__all__ = ["answer_anything_else", "assign", "close", "give_back", "hold", "keep", "note", "promise", "reply"]
 
 SHARED_DESK = "desk"
 """Whoever signs in by the link of the start has no name of his own; his replies are signed by the company."""
@@ -83,6 +83,13 @@ def assign(state: CaseState, *, to: str, actor: str, now: datetime) -> Outcome:
     """Give the case to a person; to nobody with an empty `to`."""
     draft = Draft(state, now)
     draft.tell(model.Assigned(at=now, actor=actor, to=to))
+    return draft.outcome()
+
+
+def hold(state: CaseState, *, reason: str, actor: str, now: datetime) -> Outcome:
+    """Ask the customer, who waits on a live channel, for a moment. Raises Refused with `reason` or `channel`."""
+    draft = Draft(state, now)
+    draft.do(Hold(actor=actor, reason=reason))
     return draft.outcome()
 
 

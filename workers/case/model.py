@@ -29,6 +29,11 @@ __all__ = [
     "CaseState",
     "Closed",
     "HandedOver",
+    "Hold",
+    "HoldEnded",
+    "HoldReturned",
+    "HoldStarted",
+    "HoldWarned",
     "Joined",
     "Noted",
     "Opened",
@@ -52,6 +57,7 @@ __all__ = [
     "ReplyProgress",
     "Returned",
     "Route",
+    "SupervisorCalled",
     "Understood",
     "Warned",
     "decode_event",
@@ -120,6 +126,22 @@ class Promise(_Struct, frozen=True, kw_only=True):
     kept_at: datetime | None = None
 
 
+class Hold(_Struct, frozen=True, kw_only=True):
+    """Somebody waits on a live channel. `heard` is when we were last heard, `returns` counts our coming back unasked.
+
+    `reply` is the last of them; whoever has not received it has left.
+    """
+
+    channel: str
+    reason: str
+    by: str = MACHINE
+    since: datetime
+    heard: datetime
+    warned: bool = False
+    returns: int = 0
+    reply: str = ""
+
+
 class ReplyNote(_Struct, frozen=True, kw_only=True):
     """A reply and how far it came. `state` as in `bus.message.Status`, or `planned`."""
 
@@ -179,6 +201,9 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     """The calm notice to an abusive message has been given."""
     with_person: bool = False
     assignee: str = ""
+    hold: Hold | None = None
+    supervisor: str = ""
+    """Why a supervisor is called, until a person has answered; empty when nobody is."""
     done: tuple[str, ...] = ()
     """What was done for the customer, as `action:reference`."""
     created: datetime
@@ -370,6 +395,38 @@ class Assigned(CaseEventBase, frozen=True, kw_only=True, tag="assigned"):
     to: str
 
 
+class HoldStarted(CaseEventBase, frozen=True, kw_only=True, tag="hold-started"):
+    """The customer waits on a live channel; again with another reason while it lasts. `reason`: `workers.case.hold`."""
+
+    channel: str
+    reason: str
+
+
+class HoldWarned(CaseEventBase, frozen=True, kw_only=True, tag="hold-warned"):
+    """The representative was reminded that somebody waits."""
+
+
+class HoldReturned(CaseEventBase, frozen=True, kw_only=True, tag="hold-returned"):
+    """We came back to the customer with apology and reason, because no person did."""
+
+    reply: str
+    reason: str
+
+
+class HoldEnded(CaseEventBase, frozen=True, kw_only=True, tag="hold-ended"):
+    """Nobody waits any more. `how`: answered, let-go (told by when an answer comes), left, closed."""
+
+    how: str
+    seconds: int
+    returns: int = 0
+
+
+class SupervisorCalled(CaseEventBase, frozen=True, kw_only=True, tag="supervisor-called"):
+    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise."""
+
+    reason: str
+
+
 class Noted(CaseEventBase, frozen=True, kw_only=True, tag="noted"):
     """Something for people to read; never shown to the customer."""
 
@@ -426,6 +483,11 @@ CaseEvent = (
     | Returned
     | Warned
     | Assigned
+    | HoldStarted
+    | HoldWarned
+    | HoldReturned
+    | HoldEnded
+    | SupervisorCalled
     | Noted
     | Joined
     | AnythingElseAsked

@@ -8,16 +8,18 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.message.reply import STATE_RANK
-from workers.case import model
+from workers.case import hold, model
 from workers.case.closing import SAYS_NOTHING_NEW, what_is_missing
 from workers.case.model import PERSON_PROMISE, CaseEvent, CaseState, Promise, Question, ReplyNote
 
 __all__ = [
     "PERSON_PROMISE",
     "Close",
+    "ComeBack",
     "Command",
     "HandOver",
     "Happened",
+    "Hold",
     "Open",
     "Receive",
     "Refused",
@@ -84,6 +86,19 @@ class HandOver(_Command, frozen=True, kw_only=True):
     what: str = "answer"
 
 
+class Hold(_Command, frozen=True, kw_only=True):
+    """A person asks the customer for a moment, with the reason. Raises Refused with `reason`, or `channel` when nobody
+    waits on one."""
+
+    reason: str
+
+
+class ComeBack(_Command, frozen=True, kw_only=True):
+    """We come back to somebody who waits, with apology and reason, because no person did."""
+
+    planned: model.ReplyPlanned
+
+
 class Close(_Command, frozen=True, kw_only=True):
     """End the case with an outcome (or the one already chosen). Raises Refused with everything that is missing."""
 
@@ -96,7 +111,7 @@ class Happened(_Command, frozen=True, kw_only=True):
     event: CaseEvent
 
 
-Command = Open | Receive | Reply | Track | HandOver | Close | Happened
+Command = Open | Receive | Reply | Track | HandOver | Hold | ComeBack | Close | Happened
 
 
 def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[CaseEvent, ...]:
@@ -119,6 +134,10 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
             return _track(state, command.progress, now)
         case HandOver():
             return _hand_over(state, command, now)
+        case Hold():
+            return _hold(state, command, now)
+        case ComeBack():
+            return (command.planned, *hold.come_back(state, command.planned.reply, now))
         case Close():
             return _close(state, command, now)
 
@@ -128,6 +147,11 @@ def _receive(state: CaseState, received: model.Received, now: datetime) -> tuple
         return ()
     if state.status == model.CLOSED and not received.automatic:
         return (model.Reopened(at=now, actor=received.actor), received)
+    if received.request == "ended":
+        return (received, *hold.end(state, "left", now))
+    if state.with_person and not received.automatic:
+        # Whoever writes to a person waits for that person's next words.
+        return (received, *hold.begin(state, received.route.channel, now))
     return (received,)
 
 
@@ -141,7 +165,7 @@ def _reply(state: CaseState, planned: model.ReplyPlanned, now: datetime) -> tupl
         for promise in state.open_promises()
         if promise.id == PERSON_PROMISE
     )
-    return (planned, *kept)
+    return (planned, *kept, *hold.end(state, "answered", now, actor=planned.actor))
 
 
 def _track(state: CaseState, progress: model.ReplyProgress, now: datetime) -> tuple[CaseEvent, ...]:
@@ -174,15 +198,25 @@ def _hand_over(state: CaseState, command: HandOver, now: datetime) -> tuple[Case
         if open_one is not None and open_one.until <= command.until
         else (_promise_person(state, command.what, command.until, command.actor, now),)
     )
+    waits = hold.begin(state, state.channel, now)
     if state.with_person:
-        return made
-    return (model.HandedOver(at=now, actor=command.actor, reason=command.reason), *made)
+        return (*made, *waits)
+    return (model.HandedOver(at=now, actor=command.actor, reason=command.reason), *made, *waits)
 
 
 def _promise_person(state: CaseState, what: str, until: datetime, actor: str, now: datetime) -> model.PromiseMade:
     """The promise that a person answers: of the one who has the case, or of all at the desk."""
     promise = Promise(id=PERSON_PROMISE, what=what, by=state.assignee or actor, until=until)
     return model.PromiseMade(at=now, actor=actor, promise=promise)
+
+
+def _hold(state: CaseState, command: Hold, now: datetime) -> tuple[CaseEvent, ...]:
+    if command.reason not in hold.REASONS:
+        raise Refused(("reason",))
+    events = hold.begin(state, state.channel, now, actor=command.actor, reason=command.reason)
+    if not events:
+        raise Refused(("channel",))
+    return events
 
 
 def _close(state: CaseState, command: Close, now: datetime) -> tuple[CaseEvent, ...]:
@@ -192,10 +226,10 @@ def _close(state: CaseState, command: Close, now: datetime) -> tuple[CaseEvent, 
     missing = what_is_missing(chosen, now, by_person=command.actor != model.MACHINE)
     if missing:
         raise Refused(missing)
-    closed = model.Closed(at=now, actor=command.actor)
+    closed = (*hold.end(state, "closed", now, actor=command.actor), model.Closed(at=now, actor=command.actor))
     if chosen.outcome == state.outcome:
-        return (closed,)
-    return (model.OutcomeChosen(at=now, actor=command.actor, outcome=chosen.outcome), closed)
+        return closed
+    return (model.OutcomeChosen(at=now, actor=command.actor, outcome=chosen.outcome), *closed)
 
 
 def evolve(state: CaseState | None, event: CaseEvent) -> CaseState:
@@ -253,7 +287,29 @@ def _replied(state: CaseState, event: model.ReplyPlanned) -> dict[str, Any]:
         "disclosed": state.disclosed or (event.actor == model.MACHINE and not event.to_person),
     }
     if event.actor != model.MACHINE:
-        changed["status"] = model.WAITING_CUSTOMER
+        changed |= {"status": model.WAITING_CUSTOMER, "supervisor": ""}
+    if state.hold is not None and state.hold.channel == event.channel:
+        changed["hold"] = replace(state.hold, heard=event.at, warned=False)
+    return changed
+
+
+def _hold_started(state: CaseState, event: model.HoldStarted) -> dict[str, Any]:
+    if state.hold is not None:
+        return {"hold": replace(state.hold, reason=event.reason, by=event.actor)}
+    begun = model.Hold(channel=event.channel, reason=event.reason, by=event.actor, since=event.at, heard=event.at)
+    return {"hold": begun}
+
+
+def _hold_returned(state: CaseState, event: model.HoldReturned) -> dict[str, Any]:
+    if state.hold is None:
+        return {}
+    return {"hold": replace(state.hold, returns=state.hold.returns + 1, reply=event.reply)}
+
+
+def _assigned(state: CaseState, event: model.Assigned) -> dict[str, Any]:
+    changed: dict[str, Any] = {"assignee": event.to}
+    if event.to and state.hold is not None and state.hold.reason == "busy":
+        changed["hold"] = replace(state.hold, reason="looking")
     return changed
 
 
@@ -329,7 +385,7 @@ def _anything_else_answered(state: CaseState, event: model.AnythingElseAnswered)
 def _reopened(state: CaseState, _event: model.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
-        "with_person": False, "pending": None, "procedure": None,
+        "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "",
     }  # fmt: skip
 
 
@@ -353,7 +409,12 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     },
     model.Returned: lambda state, event: {"with_person": False, "assignee": "", "status": model.OPEN},
     model.Warned: lambda state, event: {"warned": True},
-    model.Assigned: lambda state, event: {"assignee": event.to},
+    model.Assigned: _assigned,
+    model.HoldStarted: _hold_started,
+    model.HoldWarned: lambda state, event: {"hold": replace(state.hold, warned=True) if state.hold else None},
+    model.HoldReturned: _hold_returned,
+    model.HoldEnded: lambda state, event: {"hold": None},
+    model.SupervisorCalled: lambda state, event: {"supervisor": event.reason},
     model.AnythingElseAsked: _anything_else,
     model.AnythingElseAnswered: _anything_else_answered,
     model.OutcomeChosen: lambda state, event: {"outcome": event.outcome},

@@ -11,10 +11,12 @@ from bus.message import Reply, Status, decode
 from bus.store.port import Store
 from workers.case import model
 from workers.case.changes import Draft, load_case, load_cases, reply_id
-from workers.case.model import CaseState
+from workers.case.hold import end, has_left, next_step, words_of
+from workers.case.model import PERSON_PROMISE, CaseState
 from workers.case.rules import Close, HandOver, Refused, Track
 from workers.case.work import CaseTimer
 from workers.packs import Pack
+from workers.records.money import format_date
 
 __all__ = ["CaseWorker"]
 
@@ -66,6 +68,40 @@ class CaseWorker:
             self._question_ran_out(draft, timer.detail)
         elif timer.kind == "promise":
             _promise_is_due(draft, timer.detail)
+        elif timer.kind == "hold":
+            self._hold_goes_on(draft, timer.detail)
+
+    def _hold_goes_on(self, draft: Draft, heard: str) -> None:
+        """Somebody waits on a live channel and has heard nothing since: warn the representative, then come back."""
+        state = draft.state
+        hold = state.hold
+        if hold is None or hold.heard.isoformat() != heard:
+            return
+        step, due = next_step(hold)
+        if due > draft.now:
+            return
+        if step == "warn":
+            draft.tell(model.HoldWarned(at=draft.now))
+            return
+        route = state.routes.get(hold.channel)
+        if route is None or has_left(state):
+            for event in end(state, "left", draft.now):
+                draft.tell(event)
+            return
+        language = self._pack.language(state.language)
+        promised = next((p.until for p in state.open_promises() if p.id == PERSON_PROMISE), None)
+        text = self._pack.phrase(
+            language, words_of(hold), reason=self._pack.phrase(language, f"hold.reason.{hold.reason}"),
+            number=state.number, date=format_date(promised or draft.now, language),
+        )  # fmt: skip
+        draft.come_back(
+            Reply(
+                id=reply_id(state, f"hold {heard}", route.channel, route.address.address),
+                tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
+                text=text, language=language, kind="hold", conversation=route.conversation,
+                in_reply_to=route.in_reply_to, references=route.references, case_number=state.number,
+            )
+        )  # fmt: skip
 
     def _notice_ran_out(self, draft: Draft, asked_at: str) -> None:
         state = draft.state

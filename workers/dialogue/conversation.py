@@ -142,6 +142,8 @@ class Conversation:
         elif state.with_person:
             if request == "person" and turn.live:
                 turn.hand_over("asked for a person")
+            elif state.hold is not None and _asks_for(understood, "escalation.call_back"):
+                turn.call_back_instead()
             else:
                 turn.await_person()
         elif request == "person" or understood.request_person or _asks_for(understood, *_PERSON_INTENTS):

@@ -10,7 +10,7 @@ from bus.delivery.outcome import Outcome, SetTimer
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
 from bus.message import Contact, Party, Reply, derive_id, encode
 from bus.store.port import Row, Store
-from workers.case import model, rules
+from workers.case import hold, model, rules
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
@@ -311,6 +311,15 @@ class Turn:
         """By when a person calls back whom nobody has told another time."""
         service = self.pack.policy.service
         return add_open_time(service.hours, self.now, timedelta(hours=service.callback_open_hours))
+
+    def call_back_instead(self) -> None:
+        """Whoever waits would rather be called: a promise with a time, and nobody waits any more."""
+        until = self.callback_by()
+        self.promise("callback", until)
+        for event in hold.end(self.state, "let-go", self.now):
+            self.draft.tell(event)
+        self.say("hold.callback", date=self.date(until))
+        self.expect("acknowledgement", listen=False)
 
     def working_days(self, days: int, *, since: datetime | None = None) -> datetime:
         """The day that many working days from now (or from `since`), in the customer's country."""
