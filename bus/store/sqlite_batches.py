@@ -16,7 +16,7 @@ from bus.store.sqlite_writer import Transaction
 __all__ = ["Batch", "batch_of", "write_together"]
 
 _SIZES = (1, 8, 32, 128, 512)
-"""Rows of a statement. Few texts for the driver to keep prepared; what is left of a statement is filled with nothing."""
+"""Rows of a statement: few texts for the driver to keep prepared. What is left of one is filled with nothing."""
 
 _MAX_VALUES = 30_000
 """Parameters of a statement (SQLite takes 32,766)."""
@@ -64,7 +64,12 @@ def batch_of(statement: Any, sql: str) -> Batch | None:
         head, table, row, tail = insert.groups()
         width = row.count("?")
         columns = ", ".join(f"given.column{place + 2}" for place in range(width))
-        return Batch(table, "insert", width, lambda given: f"{head} SELECT {columns} FROM {given} WHERE given.column1{tail}")
+        return Batch(
+            table,
+            "insert",
+            width,
+            lambda given: f"{head} SELECT {columns} FROM {given} WHERE given.column1{tail}",  # noqa: S608
+        )
     update = _UPDATE.fullmatch(sql)
     if update is None or not isinstance(statement, Update):
         return None

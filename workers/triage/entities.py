@@ -64,6 +64,10 @@ _PHONE = re.compile(
     r"(?<![\w+])(?:\+|00)[0-9][0-9 ()/.-]{6,18}[0-9](?![0-9])|(?<![\w.,+-])0[0-9][0-9 /.-]{5,14}[0-9](?![0-9])"
 )
 _DIGIT = re.compile(r"[0-9]")
+_BESIDE_DIGITS = 24
+"""Nothing that is looked for by its digits begins or ends further from the nearest of them: "kroner", a country's
+letters, and what may not stand behind.
+"""
 _CHOICE = re.compile(r"^\W*([1-9])\W*$")
 _REGIONS = {"de": "DE", "nb": "NO", "en": "GB"}
 
@@ -93,7 +97,7 @@ class Entities:
         return tuple(sorted(found, key=lambda entity: entity.start))
 
     def _candidates(self, text: str, language: str) -> Iterator[Entity]:
-        for match in _EMAIL.finditer(text):
+        for match in _EMAIL.finditer(text) if "@" in text else ():
             yield _entity("email", match.group().casefold(), match)
         for kind, loose, strict in self._own:
             for match in loose.finditer(text):
@@ -102,29 +106,32 @@ class Entities:
                 value = f"{prefix.group().upper() if prefix else ''}-{digits}"
                 if strict.fullmatch(value):
                     yield _entity(kind, value, match)
-        if _DIGIT.search(text) is None:
+        places = [match.start() for match in _DIGIT.finditer(text)]
+        if not places:
             return
-        for match in _IBAN.finditer(text):
+        # Patterns are tried where digits are, and not at every letter of a mail that names one number.
+        window = max(0, places[0] - _BESIDE_DIGITS), places[-1] + _BESIDE_DIGITS
+        for match in _IBAN.finditer(text) if len(places) > 1 else ():
             value = match.group().replace(" ", "")
             yield _entity("iban", value, match, valid=_iban_is_valid(value))
-        for match in _CASE.finditer(text):
+        for match in _CASE.finditer(text, *window) if len(places) >= 14 else ():
             value = "".join(c for c in match.group() if c.isdigit())
             if number_is_valid(value):
                 yield _entity("case", value, match)
-        yield from _days(text, language)
-        yield from self._amounts(text, language)
-        for match in _PHONE.finditer(text):
+        yield from _days(text, window)
+        yield from self._amounts(text, language, window)
+        for match in _PHONE.finditer(text, *window) if "+" in text or "0" in text else ():
             value = _phone(match.group(), language)
             if value:
                 yield _entity("phone", value, match)
-        for match in _CODE.finditer(text):
+        for match in _CODE.finditer(text, *window) if len(places) >= 6 else ():
             yield _entity("code", match.group().replace(" ", ""), match)
         match = _CHOICE.match(text)
         if match is not None:
             yield Entity(kind="choice", value=match.group(1), start=match.start(1), end=match.end(1))
 
-    def _amounts(self, text: str, language: str) -> Iterator[Entity]:
-        for match in _AMOUNT.finditer(text):
+    def _amounts(self, text: str, language: str, window: tuple[int, int]) -> Iterator[Entity]:
+        for match in _AMOUNT.finditer(text, *window):
             unit = (match["before"] or match["after"]).casefold()
             minor = _minor(match["n1"] or match["n2"], language)
             if minor is not None:
@@ -132,7 +139,7 @@ class Entities:
         currency = self._currencies.get(language)
         if currency is None:
             return
-        for match in _BARE_AMOUNT.finditer(text):
+        for match in _BARE_AMOUNT.finditer(text, *window):
             minor = _minor(match.group(), language)
             if minor is not None:
                 # Without a currency it is only likely to be money.
@@ -169,17 +176,17 @@ def _minor(number: str, language: str) -> int | None:
     return int(whole) * 100 + int(part) if whole.isdigit() and part.isdigit() else None
 
 
-def _days(text: str, language: str) -> Iterator[Entity]:
-    for match in _ISO_DAY.finditer(text):
+def _days(text: str, window: tuple[int, int]) -> Iterator[Entity]:
+    for match in _ISO_DAY.finditer(text, *window) if "-" in text else ():
         yield from _day(match, match[1], match[2], match[3])
-    for match in _DOTTED_DAY.finditer(text):
+    for match in _DOTTED_DAY.finditer(text, *window):
         yield from _day(match, match[3], match[2], match[1])
-    for match in _SLASHED_DAY.finditer(text):
+    for match in _SLASHED_DAY.finditer(text, *window) if "/" in text else ():
         first, second = int(match[1]), int(match[2])
         # British order is day first; a second number above 12 can only be American.
         day, month = (second, first) if second > 12 >= first else (first, second)
         yield from _day(match, match[3], str(month), str(day), valid=first > 12 or second > 12 or first == second)
-    for match in _NAMED_DAY.finditer(text):
+    for match in _NAMED_DAY.finditer(text, *window):
         yield from _day(match, match[3], str(_MONTHS[match[2].casefold()]), match[1])
 
 

@@ -4,10 +4,8 @@ No detector is safe on a few Scandinavian words (the best of them get 62-72 % of
 text never overrules what is known; a long one may, because people do change language.
 """
 
-import numpy as np
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
 from workers.packs import Pack
+from workers.triage.letters import Letters
 from workers.triage.lists import plain
 
 __all__ = ["Hints", "Languages"]
@@ -47,13 +45,9 @@ class Languages:
         self._default = pack.default_language
         self._small = _own_words(pack)
         self._foreign = {language: frozenset(pack.words[language].foreign_words) for language in pack.languages}
-        # An identifier of our own: the module's global one would be narrowed for everybody in the process.
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        known = set(self._identifier.labels)
         # `no` is what many mark Norwegian as; Danish must be a candidate, or it would pass for Norwegian unseen.
         self._names = {"no": "nb", "nb": "nb", **{language: language for language in pack.languages}}
-        wanted = {*pack.languages, "no", "nb", "nn"} & known
-        self._identifier.set_languages(sorted(wanted))
+        self._letters = Letters({*pack.languages, "no", "nb", "nn"})
         self._names |= {"nn": "nb"}
 
     def decide(self, words: str, hints: Hints) -> tuple[str, str]:
@@ -91,16 +85,15 @@ class Languages:
         return "", ""
 
     def _votes(self, tokens: list[str]) -> dict[str, int]:
-        return {
-            language: len([token for token in tokens if token in self._small[language]])
-            - len([token for token in tokens if token in self._foreign[language]])
-            for language in self._languages
-        }
+        votes: dict[str, int] = {}
+        for language in self._languages:
+            small, foreign = self._small[language], self._foreign[language]
+            votes[language] = sum(map(small.__contains__, tokens)) - sum(map(foreign.__contains__, tokens))
+        return votes
 
     def _by_letters(self, text: str) -> tuple[str, float]:
-        scores = self._identifier._decide(text)  # pyright: ignore[reportPrivateUsage]
         totals = dict.fromkeys(self._languages, 0.0)
-        for name, share in zip(self._identifier.nb_classes, np.asarray(scores).tolist(), strict=True):
+        for name, share in zip(self._letters.names, self._letters.shares(text), strict=True):
             language = self._names.get(name, "")
             if language in totals:
                 totals[language] += share

@@ -21,7 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from workers.case.work import Intent
-from workers.triage.pieces import Pieces
+from workers.triage.pieces import Pieces, Words
 
 __all__ = ["FOLDS", "Model", "Prediction", "model_path"]
 
@@ -86,7 +86,11 @@ class Model:
         self._words, self._pieces = words, pieces
         self._weights = np.ascontiguousarray(weights, dtype=np.float32)
         self._bias = np.asarray(bias, dtype=np.float32)
-        self._fast_pieces = Pieces(pieces)
+        self._fast_words, self._fast_pieces = Words(words), Pieces(pieces)
+        # By place and laid out for the product: a slice of the whole would be copied for every batch.
+        count = len(words.vocabulary_)
+        self._word_weights = np.ascontiguousarray(self._weights[:, :count].T)
+        self._piece_weights = np.ascontiguousarray(self._weights[:, count:].T)
         self._names = _by_place(words.vocabulary_)
         self._loud = np.array([not label.startswith(_QUIET) for label in self.labels])
 
@@ -152,17 +156,16 @@ class Model:
         return (1 - SENTENCE_SHARE) * shares[0] + SENTENCE_SHARE * surest
 
     def _scores(self, rows: Sequence[str]) -> tuple[Any, tuple[Any, Any]]:
-        words = self._words.transform(rows)
+        words = self._fast_words.transform(rows)
         pieces = self._fast_pieces.transform(rows)
-        count = words.shape[1]
-        scores = words @ self._weights[:, :count].T + pieces @ self._weights[:, count:].T + self._bias
+        scores = words @ self._word_weights + pieces @ self._piece_weights + self._bias
         return np.asarray(scores), (words, pieces)
 
     def _why(self, features: tuple[Any, Any], row: int, label: int) -> tuple[str, ...]:
         words = features[0]
         start, end = words.indptr[row], words.indptr[row + 1]
         places = words.indices[start:end]
-        gains = words.data[start:end] * self._weights[label, places]
+        gains = words.data[start:end] * self._word_weights[places, label]
         best = np.argsort(-gains)[:TOP]
         return tuple(self._names[places[i]] for i in best if gains[i] > 0)
 

@@ -98,8 +98,8 @@ class Reader:
         """Everything that rules find in what somebody wrote this time."""
         text = text[:MAX_CHARACTERS]
         subject = subject[:200]
-        words = plain(f"{subject}\n{text}" if subject else text)
         own_words = plain(text)
+        words = f"{plain(subject)} {own_words}".strip() if subject else own_words
         language, by = self._languages.decide(own_words or words, hints)
         lists = self._lists[language]
         entities = self._entities.find(text, language)
@@ -130,10 +130,10 @@ class Reader:
         """
         found: dict[str, str] = dict.fromkeys(_SEARCHED, "")
         possible = self._search.possible(words)
-        for each in (language, *(other for other in self._lists if other != language)):
-            for name in _SEARCHED:
-                if not found[name] and (each, name) in possible:
-                    found[name] = self._lists[each][name].find(words)
+        # The text's own language before the others.
+        for each, name in sorted(possible, key=lambda place: (place[0] != language, place)):
+            if not found[name]:
+                found[name] = self._lists[each][name].find(words)
         return found
 
     def _tone(self, text: str, words: str, language: str) -> tuple[str, tuple[str, ...]]:
@@ -145,8 +145,8 @@ class Reader:
         angry = _unnegated(lists["angry"], words, lists.negation)
         upset = _unnegated(lists["upset"], words, lists.negation)
         repeated = lists["repeated"].all(words)
-        letters = [character for character in text if character.isalpha()]
-        shouted = len(letters) >= _SHOUTED_LETTERS and sum(map(str.isupper, letters)) > 0.5 * len(letters)
+        capitals = sum(map(str.isupper, text))
+        shouted = 2 * capitals > _SHOUTED_LETTERS and _SHOUTED_LETTERS <= sum(map(str.isalpha, text)) < 2 * capitals
         marks = bool(_REPEATED_MARKS.search(text))
         threat = lists["legal_threat"].find(words)
         reasons += [*angry, *upset, *repeated, *([threat] if threat else ())]

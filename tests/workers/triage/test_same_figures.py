@@ -1,0 +1,69 @@
+"""What was made faster gives the same figures as the libraries that it stands in for."""
+
+import random
+
+import numpy as np
+import pytest
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from workers.packs import Pack
+from workers.triage.entities import Entities
+from workers.triage.letters import Letters
+from workers.triage.lists import plain
+from workers.triage.pieces import Pieces, Words
+
+NAMES = ("de", "en", "no", "nn")
+
+
+@pytest.fixture(scope="module")
+def texts(shop: Pack) -> list[str]:
+    """Examples of all languages, alone and several in a row, and what no example has."""
+    chosen = random.Random(7).sample([example.text for example in shop.examples], 600)
+    rows = [" ".join(chosen[place : place + 1 + place % 4]) for place in range(len(chosen))]
+    return [*rows, "", "å", "œuvre ∞ 漢字 слово", "x" * 90, "0 0 0", "ja ja ja ja nein"]
+
+
+@pytest.mark.parametrize("kind", ["words", "pieces"])
+def test_features_are_those_of_scikit_learn(texts: list[str], kind: str) -> None:
+    options = (
+        {"ngram_range": (1, 2), "token_pattern": r"\w+"}
+        if kind == "words"
+        else {"analyzer": "char_wb", "ngram_range": (2, 5), "min_df": 2}
+    )
+    fitted = TfidfVectorizer(sublinear_tf=True, lowercase=False, dtype=np.float32, **options).fit(texts[:400])
+    ours = (Words if kind == "words" else Pieces)(fitted)
+    for _ in range(2):  # The second time from memory.
+        found = ours.transform(texts)
+        assert found.shape == (len(texts), len(fitted.vocabulary_))
+        assert abs(found - fitted.transform(texts)).max() < 1e-6
+
+
+def test_letters_are_those_of_py3langid(texts: list[str]) -> None:
+    library = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    library.set_languages(sorted(NAMES))
+    ours = Letters((*NAMES, "none of its languages"))
+    assert ours.names == tuple(library.nb_classes)
+    for text in map(plain, texts * 2):
+        assert ours.shares(text) == pytest.approx(library._decide(text).tolist(), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Bestellung SO-10234 vom 3. März 2026: 49,90 EUR", "de"),
+        ("kr 1 249,00 for SO 10301, ring 0047 22 55 01 02", "nb"),
+        ("DE89 3704 0044 0532 0130 00 und £5", "de"),
+        ("GB33 BUKB 2020 1555 5555 55 by 25/12/2026, code 123 456", "en"),
+        ("betalt 24.99 pounds", "en"),
+    ],
+)
+def test_where_it_stands_in_a_long_text_changes_no_entity(shop: Pack, text: str, language: str) -> None:
+    entities = Entities(shop)
+    alone = entities.find(text, language)
+    assert alone
+    before, after = "Guten Tag und vielen Dank für alles. " * 40, ". Mit freundlichen Grüßen, bis bald und danke." * 40
+    amid = entities.find(f"{before}{text}{after}", language)
+    assert [(e.kind, e.value, e.start - len(before), e.valid) for e in amid] == [
+        (e.kind, e.value, e.start, e.valid) for e in alone
+    ]
