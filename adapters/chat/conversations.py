@@ -165,4 +165,6 @@ def _reply_data(reply: Reply) -> dict[str, object]:
     data: dict[str, object] = {"text": reply.text, "lang": reply.language, "case": reply.case}
     if reply.listen:
         data["asks"] = True
+    if reply.answers:
+        data["answers"] = reply.answers
     return data

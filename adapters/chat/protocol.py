@@ -150,7 +150,8 @@ class Event(_Frame, frozen=True, kw_only=True, tag="event"):
     """Something durable of the conversation, both directions.
 
     `kind`: message (the visitor's own), reply, hold, handover, survey, closed. `data`: text, lang, at, from
-    (visitor, machine, person), `cid` of the visitor's own, `asks` when an answer is awaited.
+    (visitor, machine, person), `cid` of the visitor's own, `asks` when an answer is awaited, `answers`: ids of the
+    messages that a reply answers.
     """
 
     cursor: str
