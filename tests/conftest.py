@@ -5,17 +5,21 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bus.log.embedded import EmbeddedEngine
 from bus.log.kafka_client import Admin, client_options
 from bus.log.kafka_settings import KafkaSettings
+from bus.store.postgres_settings import PostgresSettings
 from bus.testing.clock import FakeClock
 from bus.testing.log_records import OTHER, TARGET, TOPIC
 from deploy.kafka.brokers import Brokers
 from deploy.kafka.topics import apply_plan
+from deploy.migrations import postgres as migrations
 from deploy.postgres.server import PostgresServer
 from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
 
@@ -94,3 +98,45 @@ def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.dsn
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_dsn: str) -> Iterator[PostgresSettings]:
+    """A database with the product's schema, owned by a role of its own: made once, because that takes seconds."""
+    name = f"cb_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as server:
+        server.execute(f"CREATE ROLE {name} LOGIN CREATEROLE")
+        server.execute(f"CREATE DATABASE {name} OWNER {name}")
+        try:
+            settings = PostgresSettings(
+                dsn=make_conninfo(postgres_dsn, dbname=name, user="contactbus_app"),
+                owner_dsn=make_conninfo(postgres_dsn, dbname=name, user=name),
+            )
+            migrations.upgrade(settings)
+            yield settings
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            server.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def postgres_settings(postgres_dsn: str, postgres_database: PostgresSettings) -> Iterator[PostgresSettings]:
+    """Settings of a database with the product's schema and no rows: the application's role and the owner's."""
+    yield postgres_database
+    name = conninfo_to_dict(postgres_database.dsn)["dbname"]
+    with psycopg.connect(make_conninfo(postgres_dsn, dbname=str(name)), autocommit=True) as database:
+        database.execute(_EMPTY_ALL)
+
+
+_EMPTY_ALL = """
+DO $$ DECLARE name regclass; filled boolean; BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend';
+    FOR name IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO filled;
+        IF filled THEN EXECUTE format('DELETE FROM %s', name); END IF;
+    END LOOP;
+END $$
+"""

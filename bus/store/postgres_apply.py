@@ -236,15 +236,18 @@ class Applier:
             await self._run(wire, [opening])
             raise _Undone(error=error) from error
         try:
-            results = await self._run(wire, commands)
+            results = await self._sent(wire, commands)
+            for result in results[: 2 if sourced else 1]:
+                raise_if_failed(result)
             if sourced:
+                # Before any error of a write: what was done before mostly cannot be done again.
                 new = {digest for (digest,) in wire.rows(results[1])}
                 finished = [item for item in sourced if item.digest not in new]
                 if finished:
                     for item in finished:
                         item.result = _DUPLICATE
                     raise _Undone(finished=finished)
-            for step, result in zip(steps, results[-len(steps) :] if steps else (), strict=True):
+            for step, result in zip(steps, results[len(commands) - len(steps) :], strict=True):
                 _check(step, result)
             entries = [entry for item in items for entry in item.entries]
             await self._run(wire, [*self._outbox(entries), closing])
@@ -254,12 +257,16 @@ class Applier:
             item.result = _APPLIED
 
     async def _run(self, wire: Wire, commands: Sequence[Command]) -> list[Any]:
+        results = await self._sent(wire, commands)
+        for result in results:
+            raise_if_failed(result)
+        return results
+
+    async def _sent(self, wire: Wire, commands: Sequence[Command]) -> list[Any]:
         results = await wire.run(commands)
         if len(results) != len(commands):
             wire.drop("an answer broke off")
             raise TransientError("the database broke off in the middle of an answer")
-        for result in results:
-            raise_if_failed(result)
         return results
 
     def _inbox(self, items: Sequence[Item]) -> Command:
@@ -350,6 +357,7 @@ def _command(step: _Step) -> Command:
 
 
 def _check(step: _Step, result: Any) -> None:
+    raise_if_failed(result)
     if step.expect is None:
         return
     if len(step.rows) == 1:

@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import pq
-from psycopg.adapt import Loader, Transformer
+from psycopg.adapt import Transformer
 from psycopg.pq.abc import PGconn, PGresult
+from psycopg.types.numeric import NumericBinaryLoader
 
 from bus.clock import Clock
 from bus.errors import TransientError
@@ -59,12 +60,12 @@ class _Request:
         self.since = 0.0
 
 
-class _WholeNumber(Loader):
+class _Number(NumericBinaryLoader):
     """Sums of integers are of PostgreSQL's type numeric; elsewhere they are integers, and so they are here."""
 
-    def load(self, data: Any) -> int | float:
-        text = bytes(data)
-        return float(text) if b"." in text or b"N" in text else int(text)
+    def load(self, data: Any) -> Any:
+        number = super().load(data)
+        return int(number) if number == number.to_integral_value() else float(number)
 
 
 class Wire:
@@ -172,7 +173,7 @@ class Wire:
         if self._closed:
             connection.pgconn.finish()
             raise TransientError("the store is closed")
-        connection.adapters.register_loader("numeric", _WholeNumber)
+        connection.adapters.register_loader("numeric", _Number)
         pgconn = connection.pgconn
         pgconn.enter_pipeline_mode()
         # The server's remarks are for its own log; they may quote rows.
