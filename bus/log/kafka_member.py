@@ -317,6 +317,11 @@ class KafkaMember(ConsumerRebalanceListener):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), timeout_s)
 
+    async def wait_owned(self, timeout_s: float) -> None:
+        """Return when `progress` says what is ours: with a drain always, else not in the middle of a rebalance."""
+        if self._of.drain is None:
+            await self.wait_settled(timeout_s)
+
     async def take(self, max_records: int, paused: frozenset[TopicPartition]) -> list[StoredRecord]:
         """What is here already, without waiting."""
         if self._polling is None:
@@ -326,7 +331,7 @@ class KafkaMember(ConsumerRebalanceListener):
                 if not self._settled.is_set():
                     return []
                 await self._poll([place], 0, share)
-        while max_records > 0 and any(buffered and place not in paused for place, buffered in self._buffer.items()):
+        while any(buffered and place not in paused for place, buffered in self._buffer.items()):
             if found := self._hand_out(max_records, paused):
                 return found
         return []
@@ -408,7 +413,7 @@ class KafkaMember(ConsumerRebalanceListener):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.rebalance_timeout_s
         while True:
-            await self.wait_settled(deadline - loop.time())
+            await self.wait_owned(deadline - loop.time())
             epoch = self._epoch
             owned = [(each, progress) for each in finished if (progress := self.progress_of(each)) is not None]
             for delivery, progress in owned:
@@ -416,6 +421,8 @@ class KafkaMember(ConsumerRebalanceListener):
             try:
                 await self._flush()
             except Fenced:
+                if self._of.drain is not None:
+                    raise
                 # A rebalance is under way: what we keep is committed after it, what we lose is not ours to commit.
                 while self._epoch == epoch and not self.broken:
                     if loop.time() > deadline:
@@ -443,6 +450,10 @@ class KafkaMember(ConsumerRebalanceListener):
             self._dirty -= dirty
             if not dirty:
                 return
+            if self._seat_now() != self._seat:
+                # Without a seat a commit counts as one from outside, which an empty group takes from anybody.
+                self._dirty |= dirty
+                raise Fenced(f"the seat in group {self._of.group} is lost")
             offsets = {self._kafka(place): metadata_of(self.progress[place].standing()) for place in dirty}
             try:
                 async with asyncio.timeout(self._settings.request_timeout_s):

@@ -52,7 +52,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     publish_timeout_s: Annotated[float, msgspec.Meta(ge=1, le=120)] = 15.0
     """After this an append is in doubt, its producer is thrown away and the caller tries again; copies are sorted out
     by the inbox."""
-    stuck_after_s: Annotated[float, msgspec.Meta(ge=5, le=3600)] = 30.0
+    stuck_after_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
     """Records are waiting and the position has not moved for so long: the consumer is made anew."""
 
 

@@ -42,6 +42,7 @@ class KafkaSubscription:
         self._closed = False
         self._asked = False
         self._quiet_since = 0.0
+        self._settled_at = 0.0
 
     @property
     def generations(self) -> Mapping[TopicPartition, int]:
@@ -74,6 +75,8 @@ class KafkaSubscription:
                 await member.wait_settled(left)
                 continue
             self._generations = {place: progress.generation for place, progress in member.progress.items()}
+            if max_records < 1:
+                return []
             self._asked = self._asked or any(place not in paused for place in member.progress)
             records = await member.take(max_records, paused)
             if records:
@@ -107,10 +110,10 @@ class KafkaSubscription:
     # For the engine.
 
     async def settled(self) -> None:
-        """Wait until no rebalance is under way that may leave us what we have."""
+        """Wait while a rebalance is under way that may leave us what we have."""
         member = self._member
         if member is not None:
-            await member.wait_settled(self._of.settings.rebalance_timeout_s)
+            await member.wait_owned(self._of.settings.rebalance_timeout_s)
 
     def progress_of(self, delivery: Delivery) -> PartitionProgress | None:
         """The progress to count a delivery on, if we own the partition in the generation of its fetch."""
@@ -139,7 +142,7 @@ class KafkaSubscription:
             self._end(member)
             raise
         self._member = member
-        self._quiet_since = asyncio.get_running_loop().time()
+        self._quiet_since = self._settled_at = asyncio.get_running_loop().time()
         self._asked = False
         self._joined.set()
 
@@ -175,8 +178,8 @@ class KafkaSubscription:
         loop = asyncio.get_running_loop()
         settings = self._of.settings
         if member.settled:
-            self._unsettled_since = loop.time()
-        elif loop.time() - self._unsettled_since > settings.rebalance_timeout_s + settings.stuck_after_s:
+            self._settled_at = loop.time()
+        elif loop.time() - self._settled_at > settings.rebalance_timeout_s + settings.stuck_after_s:
             log.error("a rebalance does not end", group=self.group)
             return False
         else:
@@ -194,8 +197,6 @@ class KafkaSubscription:
             return True
         log.error("records wait and the consumer stands still", group=self.group, count=len(waiting))
         return False
-
-    _unsettled_since = 0.0
 
 
 async def _first_of(event: asyncio.Event, timeout_s: float) -> None:

@@ -28,8 +28,8 @@ from bus.testing.log_records import (
     in_order_per_key,
     records,
     records_of,
+    shared,
     take,
-    until,
 )
 
 __all__ = ["LogConformance"]
@@ -262,8 +262,7 @@ class LogConformance(DeathCases):
     async def test_members_share_the_partitions_and_nobody_reads_for_another(self, log: Any, open_log: Open) -> None:
         one = await log.subscribe("g", [TOPIC], member="one")
         two = await (await open_log()).subscribe("g", [TOPIC], member="two")
-        count = declared(TOPIC).partitions
-        await until(lambda: len(one.generations) + len(two.generations) == count, one, two)
+        await shared(one, two, partitions=declared(TOPIC).partitions)
         assert not set(one.generations) & set(two.generations)
         assert abs(len(one.generations) - len(two.generations)) <= 1
         await log.append(records(80))
@@ -293,7 +292,7 @@ class LogConformance(DeathCases):
     async def test_a_member_that_leaves_is_replaced_at_once(self, log: Any, open_log: Open) -> None:
         one = await log.subscribe("g", [TOPIC], member="one")
         two = await (await open_log()).subscribe("g", [TOPIC], member="two")
-        await until(lambda: len(one.generations) < declared(TOPIC).partitions, one)
+        await shared(one, two, partitions=declared(TOPIC).partitions)
         await two.close()
         began = time.monotonic()
         while len(one.generations) < declared(TOPIC).partitions:

@@ -19,9 +19,9 @@ __all__ = [
     "records",
     "records_of",
     "rest_of_lines",
+    "shared",
     "some_lines",
     "take",
-    "until",
     "without_copies",
 ]
 
@@ -87,12 +87,16 @@ async def take(subscription: Subscription, count: int) -> list[StoredRecord]:
     return [*found, *await subscription.fetch(1000, 0.05)]
 
 
-async def until(holds: Callable[[], bool], *subscriptions: Subscription) -> None:
-    """Let members fetch, nothing waiting for them, until something holds: owners change inside `fetch`."""
+async def shared(*subscriptions: Subscription, partitions: int) -> None:
+    """Return when each of these members reads a part of so many partitions: owners change inside `fetch`."""
     async with asyncio.timeout(PATIENCE_S):
-        while not holds():
+        while True:
             for subscription in subscriptions:
-                await subscription.fetch(1, 0.02)
+                await subscription.fetch(0, 0)
+            counts = [len(subscription.generations) for subscription in subscriptions]
+            if all(counts) and sum(counts) == partitions:
+                return
+            await asyncio.sleep(0.01)
 
 
 def without_copies(found: Sequence[StoredRecord]) -> list[StoredRecord]:
