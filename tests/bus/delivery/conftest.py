@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import structlog
 
 from bus.delivery import flow as flow_module
 from bus.delivery.outcome import Outcome
@@ -78,6 +80,14 @@ class Member:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Tests of failures by the hundred: a traceback drawn for each of them would take longer than the test."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 Run = Callable[..., contextlib.AbstractAsyncContextManager[Member]]
