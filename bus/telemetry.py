@@ -139,6 +139,12 @@ class Metrics:
         self.reply_delivery = Counter(
             "reply_delivery", "Replies by what became of them", ["channel", "result"], registry=self.registry
         )
+        self.replies_open = Gauge(
+            "replies_open", "Replies that are not settled, by state", ["channel", "state"], registry=self.registry
+        )
+        self.phantom_replies = Counter(
+            "phantom_replies", "Reports of replies that were never sent", ["channel"], registry=self.registry
+        )
         self.contacts_accepted = Counter(
             "contacts_accepted", "Contacts made durable", ["tenant", "channel", "duplicate"], registry=self.registry
         )

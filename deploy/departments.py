@@ -32,7 +32,7 @@ def _triage(core: Core) -> Worker:
 def _case(core: Core) -> Worker:
     from workers.case.worker import CaseWorker
 
-    return CaseWorker(store=core.engine, clock=core.clock, pack=core.pack)
+    return CaseWorker(store=core.engine, clock=core.clock, pack=core.pack, metrics=core.metrics)
 
 
 def _billing(core: Core) -> Worker:

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from bus.delivery.dead_letters import DeskCase
+from bus.delivery.reconciler import Reconciler
 from bus.delivery.runner import WorkerRunner
+from bus.delivery.sending_settings import SendingSettings
 from bus.delivery.timers import TimerService
 from bus.delivery.worker import Worker
 from bus.http import HttpServer
@@ -89,6 +91,8 @@ class Process:
             supervisor.run(f"group {runner.group}", runner.run)
         if self._with_timers:
             supervisor.run("timers", TimerService(self.core.engine, self.core.clock, self.core.metrics).run)
+        if self.channels:
+            supervisor.run("reconciler", self._reconciler().run)
         supervisor.run("watch", self._watch)
         supervisor.run("retention", self._retain)
         supervisor.run("presence", self.presence.run)
@@ -126,6 +130,17 @@ class Process:
             *(_quietly(channel.close, f"channel {channel.plugin.manifest.name}") for channel in self.channels)
         )
         await self.http.stop()
+
+    def _reconciler(self) -> Reconciler:
+        core = self.core
+        return Reconciler(
+            [channel.plugin.manifest for channel in self.channels],
+            store=core.engine,
+            clock=core.clock,
+            metrics=core.metrics,
+            in_doubt_s=core.settings.in_doubt_s,
+            settings=core.layers.section("sending", SendingSettings),
+        )
 
     async def readiness(self) -> dict[str, str]:
         """What is not ready, by name; for `/readyz`."""

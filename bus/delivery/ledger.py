@@ -72,7 +72,7 @@ send_ledger = Table(
     Column("changed_at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     Index("ix_send_ledger_case", "tenant", "case_id"),
-    Index("ix_send_ledger_state", "state", "changed_at"),
+    Index("ix_send_ledger_state", "channel", "state", "changed_at"),
 )
 """`recipient` is the digest of the address; `heard` as in `Reply`. `attempt` counts sendings that began, `doubts` those
 of which nobody knows how they ended. `changed_at` is for people and for rests, never for order or leases."""

@@ -90,6 +90,6 @@ def wait_s(limit: Pace, free_at: int, now: datetime) -> float:
     return over / 1e6 if 0 < over <= limit.every else 0.0
 
 
-def forget_write(before: datetime) -> Write:
-    """Drop the rows of limits that nobody has used since."""
-    return Write(statement=_forget, params={"b_before": to_micros(before)})
+def forget_write(now: datetime, *, unused_s: float) -> Write:
+    """Drop the rows of limits that have been free for so long."""
+    return Write(statement=_forget, params={"b_before": to_micros(now) - round(unused_s * 1e6)})

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from bus.clock import Clock
 from bus.delivery.outcome import NOTHING, Outcome
+from bus.delivery.reported import reported
 from bus.log.port import StoredRecord
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
 from bus.message import Reply, Status, decode
 from bus.store.port import Store
+from bus.telemetry import Metrics
 from workers.case import model
 from workers.case.changes import Draft, load_case, load_cases, reply_id
 from workers.case.hold import end, has_left, next_step, words_of
@@ -30,8 +32,9 @@ class CaseWorker:
     group = "case"
     topics: Sequence[str] = (REPLY_STATUS, CASE_TIMER)
 
-    def __init__(self, *, store: Store, clock: Clock, pack: Pack) -> None:
+    def __init__(self, *, store: Store, clock: Clock, pack: Pack, metrics: Metrics | None = None) -> None:
         self._store = store
+        self._metrics = metrics
         self._clock = clock
         self._pack = pack
         self._cache: dict[tuple[str, str], CaseState] = {}
@@ -45,16 +48,19 @@ class CaseWorker:
         """One status of a reply, or one timer."""
         if record.topic == REPLY_STATUS:
             status = decode(record.value, Status)
+            learnt = await reported(self._store, status, self._clock.now(), self._metrics)
             draft = await self._draft(status.tenant, status.case)
-            if draft is not None:
-                _track(draft, status)
-                _close_if_complete(draft)
+            if draft is None:
+                return Outcome(writes=learnt) if learnt else NOTHING
+            _track(draft, status)
+            _close_if_complete(draft)
+            draft.writes.extend(learnt)
         else:
             timer = decode(record.value, CaseTimer)
             draft = await self._draft(timer.tenant, timer.case)
             if draft is not None:
                 self._timer(draft, timer)
-        return NOTHING if draft is None or not draft.events else draft.outcome()
+        return NOTHING if draft is None or not (draft.events or draft.writes) else draft.outcome()
 
     async def _draft(self, tenant: str, case_id: str) -> Draft | None:
         state = self._cache.pop((tenant, case_id), None) or await load_case(self._store, tenant, case_id)

@@ -466,7 +466,7 @@ def _tables() -> None:
     )
     with op.batch_alter_table("send_ledger", schema=None) as batch_op:
         batch_op.create_index("ix_send_ledger_case", ["tenant", "case_id"], unique=False)
-        batch_op.create_index("ix_send_ledger_state", ["state", "changed_at"], unique=False)
+        batch_op.create_index("ix_send_ledger_state", ["channel", "state", "changed_at"], unique=False)
 
     op.create_table(
         "suppression",

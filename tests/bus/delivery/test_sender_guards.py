@@ -425,8 +425,9 @@ async def test_limits_that_nobody_uses_any_more_are_forgotten(office: Any, clock
     desk = office()
     limit = Pace(burst=1, every_s=60)
     await desk.write(pace_write(limit, clock.now(), tenant="shop", channel="email", recipient="a-1"))
-    await desk.write(forget_write(clock.now()))
+    await desk.write(forget_write(clock.now(), unused_s=0))
     (row,) = await desk.engine.all(pace.select())
     assert wait_s(limit, row["free_at"], clock.now()) == 60
-    await desk.write(forget_write(clock.now() + timedelta(seconds=61)))
+    clock.advance(61)
+    await desk.write(forget_write(clock.now(), unused_s=0))
     assert list(await desk.engine.all(pace.select())) == []
