@@ -1,14 +1,16 @@
 """A department: consumes its two lanes, runs its procedures, hands over to people what is theirs."""
 
+import contextlib
 from collections.abc import Sequence
 
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
 from bus.delivery.outcome import NOTHING, Outcome
-from bus.errors import TransientError
+from bus.errors import PoisonError, TransientError
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import DEPARTMENTS, lane_of, work_topic
 from bus.message import decode, derive_id, derive_number, encode, envelope
+from bus.store.ahead import Ahead
 from bus.store.conversation import heard_write
 from bus.store.port import Store
 from workers.case.changes import Draft, load_case, load_cases
@@ -16,6 +18,7 @@ from workers.case.model import CaseState
 from workers.case.rules import Open
 from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
+from workers.dialogue.ahead import QUESTIONS, look_ahead
 from workers.dialogue.conversation import Conversation, record_contact
 from workers.dialogue.overtaken import look_for_unsent, settle_unsent
 from workers.dialogue.steps import Procedure
@@ -24,6 +27,9 @@ from workers.packs import Pack
 from workers.records import Records, SqlRecords
 
 __all__ = ["DepartmentWorker"]
+
+WORTH_LOOKING_AHEAD = 4
+"""Contacts of a batch from which on looking ahead takes fewer reads than asking as the decision goes."""
 
 
 class DepartmentWorker:
@@ -44,8 +50,13 @@ class DepartmentWorker:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._ahead = Ahead(store, clock, QUESTIONS)
         self._house = House(
-            store=store, records=records or SqlRecords(store), pack=pack, signer=signer, public_url=public_url
+            store=self._ahead,
+            records=records or SqlRecords(self._ahead),
+            pack=pack,
+            signer=signer,
+            public_url=public_url,
         )
         self._conversation = Conversation(self.group, {procedure.name: procedure for procedure in self.procedures})
         self._cache: dict[tuple[str, str], CaseState] = {}
@@ -56,9 +67,17 @@ class DepartmentWorker:
         return (work_topic(self.group, "live"), work_topic(self.group, "deferred"))
 
     async def prepare(self, batch: Sequence[StoredRecord]) -> None:
-        """Read the cases of a batch at once."""
+        """Read the cases of a batch at once, and what will be asked about its contacts."""
         places = [(record.headers.get("tenant", ""), record.key) for record in batch]
         self._cache.update(await load_cases(self._store, places))
+        if len(batch) < WORTH_LOOKING_AHEAD:
+            return
+        items: list[WorkItem] = []
+        for record in batch:
+            # One that cannot be read is told so when it is handled, and stops no other.
+            with contextlib.suppress(PoisonError):
+                items.append(decode(record.value, WorkItem))
+        await look_ahead(self._ahead, items)
 
     async def handle(self, record: StoredRecord) -> Outcome:
         """Everything that shall happen because of one contact."""

@@ -27,21 +27,28 @@ from workers.records.model import (
     Return,
 )
 
-__all__ = ["MAX_ORDERS", "SqlRecords", "normal_number"]
+__all__ = [
+    "MAX_ORDERS",
+    "SqlRecords",
+    "customer_by_id",
+    "customer_of_person",
+    "normal_number",
+    "order_by_id",
+    "order_of_invoice",
+    "order_of_receipt",
+]
 
 MAX_ORDERS = 50
 """Orders of one customer that are looked at; more are never read out to anybody."""
 
 _tenant, _id = bindparam("tenant"), bindparam("id")
 
-_customer = select(schema.customer).where(schema.customer.c.tenant == _tenant, schema.customer.c.id == _id)
-_customer_of_person = select(schema.customer).where(
-    schema.customer.c.tenant == _tenant, schema.customer.c.person == _id
-)
+customer_by_id = select(schema.customer).where(schema.customer.c.tenant == _tenant, schema.customer.c.id == _id)
+customer_of_person = select(schema.customer).where(schema.customer.c.tenant == _tenant, schema.customer.c.person == _id)
 _customer_by_email = select(schema.customer).where(schema.customer.c.tenant == _tenant, schema.customer.c.email == _id)
-_order = select(schema.orders).where(schema.orders.c.tenant == _tenant, schema.orders.c.id == _id)
-_order_of_receipt = select(schema.orders).where(schema.orders.c.tenant == _tenant, schema.orders.c.receipt == _id)
-_order_of_invoice = (
+order_by_id = select(schema.orders).where(schema.orders.c.tenant == _tenant, schema.orders.c.id == _id)
+order_of_receipt = select(schema.orders).where(schema.orders.c.tenant == _tenant, schema.orders.c.receipt == _id)
+order_of_invoice = (
     select(schema.orders)
     .join(
         schema.invoice,
@@ -99,10 +106,10 @@ class SqlRecords:
         self._store = store
 
     async def customer(self, tenant: str, customer_id: str) -> Customer | None:
-        return _to_customer(await self._store.one(_customer, {"tenant": tenant, "id": customer_id}))
+        return _to_customer(await self._store.one(customer_by_id, {"tenant": tenant, "id": customer_id}))
 
     async def customer_of_person(self, tenant: str, person: str) -> Customer | None:
-        return _to_customer(await self._store.one(_customer_of_person, {"tenant": tenant, "id": person}))
+        return _to_customer(await self._store.one(customer_of_person, {"tenant": tenant, "id": person}))
 
     async def customer_by_email(self, tenant: str, email: str) -> Customer | None:
         found = await self._store.all(_customer_by_email, {"tenant": tenant, "id": email.strip().casefold()})
@@ -113,7 +120,7 @@ class SqlRecords:
         params = {"tenant": tenant, "id": normal_number(number)}
         if not params["id"]:
             return None
-        for statement in (_order, _order_of_invoice, _order_of_receipt):
+        for statement in (order_by_id, order_of_invoice, order_of_receipt):
             row = await self._store.one(statement, params)
             if row is not None:
                 return _to_order(row)
