@@ -290,6 +290,30 @@ async def test_reasons_are_shown_in_the_readers_language(house, browser):
     assert "tilbakebetaling: 520,00 €, over beløpet som programvaren avgjør" in await page.text_content(".timeline")
 
 
+async def test_a_moment_is_asked_for_with_its_reason(house, browser, soon):
+    """Somebody waits before a window: the clock shows it, and one key and a choice give the reason."""
+    case = await house.make_case("tom", minutes=10)
+    page = await open_desk(house, browser, language="de")
+    assert await page.locator(f'[data-case="{case}"] time-left').count() == 1
+    await page.click(f'[data-case="{case}"]')
+    await page.wait_for_selector(".case-hold .waits")
+    assert "alle im Gespräch" in await page.text_content(".case-hold .waits")
+    await picture(page, "desk-hold-de-light-1440")
+    assert await violations(page) == []
+    await page.focus("ol.timeline, .timeline")
+    await page.keyboard.press("h")
+    await page.wait_for_function("() => document.activeElement?.dataset.key === 'hold'")
+    await page.select_option("[data-key='hold']", "stock")
+
+    async def asked():
+        state = await house.state(case)
+        return state.hold is not None and state.hold.reason == "stock"
+
+    await soon(asked)
+    await page.wait_for_function("() => document.querySelector('.case-hold .waits')?.textContent.includes('Lager')")
+    await page.context.close()
+
+
 async def test_clocks_turn_amber_and_red(house, browser):
     await house.make_case("grete", minutes=1)
     page = await open_desk(house, browser)

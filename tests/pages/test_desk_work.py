@@ -36,13 +36,16 @@ async def test_the_queue_is_sorted_by_the_time_left(house):
     software = await house.make_case("jonas", with_person=False)
     client = await house.sign_in()
     rows = (await (await client.get("/desk/api/queue")).json())["rows"]
-    assert [row["id"] for row in rows] == [soon, middle, late]
-    assert rows[0]["name"] == "Kari Lunde"
-    assert rows[0]["language"] == "nb"
-    assert rows[0]["channel"] == "post"
-    assert rows[0]["intent"] == "return.withdraw"
-    assert rows[0]["promised"] < rows[0]["due"]
-    assert rows[1]["live"] is True
+    # Whoever waits before a window comes before every promise.
+    assert [row["id"] for row in rows] == [middle, soon, late]
+    assert rows[0]["live"] is True
+    assert rows[0]["hold"]["reason"] == "busy"
+    assert rows[1]["name"] == "Kari Lunde"
+    assert rows[1]["language"] == "nb"
+    assert rows[1]["channel"] == "post"
+    assert rows[1]["intent"] == "return.withdraw"
+    assert rows[1]["promised"] < rows[1]["due"]
+    assert rows[1]["hold"] is None
     rows = (await (await client.get("/desk/api/queue?view=software")).json())["rows"]
     assert [row["id"] for row in rows] == [software]
     assert (await client.get("/desk/api/queue?view=secret")).status == 400

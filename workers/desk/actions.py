@@ -110,6 +110,10 @@ class Actions:
             tenant, case, lambda state, now: commands.answer_anything_else(state, answer="no", actor=person, now=now)
         )
 
+    async def hold(self, tenant: str, case: str, person: str, reason: str) -> None:
+        """Ask the customer, who waits on a live channel, for a moment."""
+        await self._change(tenant, case, lambda state, now: commands.hold(state, reason=reason, actor=person, now=now))
+
     async def close(self, tenant: str, case: str, person: str, outcome: str) -> None:
         """End the case."""
         await self._change(

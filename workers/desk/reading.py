@@ -11,6 +11,7 @@ from bus.clock import Clock, from_micros, to_micros
 from bus.log.topics import LIVE_CHANNELS
 from bus.message import decode
 from bus.store.port import Row, Store
+from workers.case.hold import LIMIT
 from workers.case.model import CLOSED, WAITING_PERSON, CaseState, Route
 from workers.case.schema import case_event, cases, person
 from workers.desk.schema import SELECT_FILES
@@ -26,6 +27,14 @@ PICTURES = frozenset({"application/pdf", "image/tiff", "image/jpeg", "image/png"
 
 class UnknownCase(LookupError):
     """There is no such case for this tenant."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody waits on a live channel: last heard from us, to hear from us by `due`, and the reason that is given."""
+
+    heard: datetime
+    due: datetime
+    reason: str
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +58,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     updated: datetime
     due: datetime | None
     promised: datetime | None
+    hold: Waiting | None
     flags: tuple[str, ...]
 
 
@@ -56,6 +66,7 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     """One case as people see it: `events` is the timeline, each with its `seq`, `at`, `kind`, `actor`."""
 
     row: QueueRow
+    hold: Waiting | None
     with_person: bool
     outcome: str
     proof: str
@@ -133,7 +144,7 @@ class Reading:
         rows = await self._rows(tenant, await self._store.all(VIEWS[view], {"tenant": tenant}))
         if view != "waiting":
             return rows
-        return sorted(rows, key=lambda row: (row.due is None, row.due or row.created, row.created))
+        return sorted(rows, key=_time_left)
 
     async def changed_since(self, tenant: str, moment: int) -> Sequence[tuple[str, int]]:
         """Cases changed at or after a moment (microseconds): id and when."""
@@ -164,6 +175,7 @@ class Reading:
         rows = await self._rows(tenant, related)
         return CaseView(
             row=rows[0],
+            hold=_waiting(state),
             with_person=state.with_person,
             outcome=state.outcome,
             proof=state.proof,
@@ -173,7 +185,7 @@ class Reading:
                 for name, route in state.routes.items()
                 if name != "link"  # a confirmation page is a way in, never a way to answer
             ),
-            promises=tuple({"what": p.what, "by": p.by, "until": p.until} for p in state.open_promises()),
+            promises=tuple({"id": p.id, "what": p.what, "by": p.by, "until": p.until} for p in state.open_promises()),
             events=tuple(await self.events(tenant, case)),
             files=tuple(_file(found) for found in await self.files(tenant, case)),
             others=tuple(rows[1:]),
@@ -211,6 +223,17 @@ class Reading:
         return {case for case, (_, request) in last.items() if request in ("ended", "callback", "voicemail")}
 
 
+def _time_left(row: QueueRow) -> tuple[bool, datetime, datetime]:
+    """Whoever waits before a window has less time than any promise leaves; work without a promise comes last."""
+    due = row.hold.due if row.hold is not None else row.due
+    return due is None, due or row.created, row.created
+
+
+def _waiting(state: CaseState) -> Waiting | None:
+    hold = state.hold
+    return None if hold is None else Waiting(heard=hold.heard, due=hold.heard + LIMIT, reason=hold.reason)
+
+
 def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime], there: bool) -> QueueRow:
     state = decode(row["snapshot"].encode(), CaseState)
     route = state.route()
@@ -221,6 +244,8 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime],
         flags.append("failed")
     if state.claims:
         flags.append("claims")
+    if state.supervisor:
+        flags.append("supervisor")
     return QueueRow(
         id=state.id,
         number=state.number,
@@ -240,6 +265,7 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime],
         updated=state.updated,
         due=from_micros(row["due"]) if row["due"] else None,
         promised=started.get((state.id, row["due"])),
+        hold=_waiting(state),
         flags=tuple(flags),
     )
 

@@ -20,6 +20,7 @@ from bus.web import attachment_headers, page_file, page_headers, static_files
 from bus.web.feed import FeedItem, cursor_of, stream
 from workers.case.changes import CaseChanged
 from workers.case.closing import REASONS, what_is_missing
+from workers.case.hold import REASONS as REASONS_TO_WAIT
 from workers.case.rules import Refused
 from workers.desk.actions import Actions, Changed, Writing
 from workers.desk.facts import Facts
@@ -61,6 +62,7 @@ class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome: str = ""
     promise: str = ""
     to: str = ""
+    reason: str = ""
 
 
 class DeskPages:
@@ -99,7 +101,7 @@ class DeskPages:
             web.get(case + "/files/{digest}/pages", read(_known(self._pages))),
             web.post(case + "/reply", change(_known(self._reply))),
             web.post(case + "/note", change(_known(self._note))),
-            web.post(case + "/{action:take|release|assign|kept|answered|close}", change(_known(self._act))),
+            web.post(case + "/{action:take|release|assign|kept|answered|hold|close}", change(_known(self._act))),
         ]
 
     async def close(self) -> None:
@@ -148,6 +150,7 @@ class DeskPages:
                 **msgspec.structs.asdict(view),
                 "facts": await self._facts.of(state),
                 "asked": state.anything_else_asked is not None,
+                "hold_reasons": REASONS_TO_WAIT,
                 "to_close": [{"rule": rule, "ok": rule not in missing} for rule in REASONS],
             }
         )
@@ -175,7 +178,7 @@ class DeskPages:
 
     async def _act(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Act)
-        if body is None or max(len(body.outcome), len(body.promise), len(body.to)) > 200:
+        if body is None or max(len(body.outcome), len(body.promise), len(body.to), len(body.reason)) > 200:
             return refuse(400, "form")
         who = (session.tenant, request.match_info["case"], session.person)
         match request.match_info["action"]:
@@ -189,6 +192,8 @@ class DeskPages:
                 await self._actions.kept(*who, promise=body.promise)
             case "answered":
                 await self._actions.answered(*who)
+            case "hold":
+                await self._actions.hold(*who, reason=body.reason)
             case _:
                 await self._actions.close(*who, outcome=body.outcome)
         return answer({})

@@ -7,6 +7,7 @@ import { serverTime } from "/assets/timeleft.js";
 import { get, post } from "./api.js";
 import "./composer.js";
 import "./context.js";
+import { holdControls } from "./hold.js";
 import { listenToKeys, keyMap } from "./keys.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
@@ -147,6 +148,7 @@ class DeskApp extends HTMLElement {
       n: () => this.#view && this.#parts.composer.write("note"),
       a: () => this.#view && this.#parts.composer.askAnythingElse(),
       t: () => this.#view && this.#act("take"),
+      h: () => this.#parts.head.querySelector("[data-key='hold']")?.focus(),
       x: () => {
         if (!this.#view) return;
         this.#pane("context");
@@ -270,6 +272,7 @@ class DeskApp extends HTMLElement {
           : h("button", { class: "small", dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
         this.#handOn(row),
       ),
+      holdControls(view, { online: this.#parts.context.online, ask: (reason) => this.#act("hold", { reason }) }) ?? "",
     );
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const unfolded = new Set([...list.querySelectorAll("details[open] [data-seq]")].map((line) => line.dataset.seq));

@@ -10,6 +10,7 @@ const KEYS = [
   ["n"],
   ["a"],
   ["t"],
+  ["h"],
   ["x"],
   ["Ctrl", "Enter"],
   ["Esc"],

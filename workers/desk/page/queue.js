@@ -134,7 +134,9 @@ export class DeskQueue extends HTMLElement {
         { class: "row-head" },
         channelIcon(row.channel, channelName(row.channel)),
         h("span", { class: "row-name" }, row.name || t(nobody(row))),
-        row.due
+        row.hold
+          ? h("time-left", { class: "figures", due: row.hold.due, start: row.hold.heard })
+          : row.due
           ? h("time-left", { class: "figures", due: row.due, start: row.promised })
           : row.status === "waiting-person"
             ? h("time-since", { class: "figures quiet", from: row.updated })

@@ -156,7 +156,9 @@ export function systemWords(event) {
     amount: event.amount ? formatMoney(event.amount, event.currency) : "",
     what: event.promise ? tOr(`promise.${event.promise.what}`, event.promise.what) : "",
     until: event.promise ? `${formatDay(event.promise.until)} ${formatTime(event.promise.until)}` : "",
-    reason: reasonName(event.reason || ""),
+    reason: event.kind.startsWith("hold-") ? t(`hold.${event.reason || "busy"}`) : reasonName(event.reason || ""),
+    seconds: event.seconds ?? 0,
+    returns: event.returns ?? 0,
     state: tOr(`reply.state.${event.state}`, event.state || ""),
     by: tOr(`proof.by.${event.by}`, event.by || ""),
     name: tOr(`procedure.${event.name || event.procedure?.name}`, event.name || event.procedure?.name || ""),
@@ -168,6 +170,7 @@ export function systemWords(event) {
     (event.kind === "assigned" && !event.to && "event.assigned.back") ||
     (event.kind === "assigned" && event.to === event.actor && "event.assigned.took") ||
     (event.kind === "understood" && !values.issue && "event.understood.nothing") ||
+    (event.kind === "hold-ended" && event.how !== "closed" && `event.hold-ended.${event.how}`) ||
     (event.kind === "anything-else-answered" && `event.anything-else-answered.${event.answer}`) ||
     `event.${event.kind}`;
   return tOr(variant, null) ? t(variant, values) : event.kind;
