@@ -85,12 +85,12 @@ async def open_core(
     try:
         data.mkdir(parents=True, exist_ok=True)
         data.chmod(0o700)
-        signer = Signer(load_or_create_secret(Path(settings.signing_key or data / "signing.key")))
+        signer = Signer(load_or_create_secret(settings.signing_key_file))
     except OSError as error:
         raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
     bus: BusSettings = layers.section("bus", BusSettings)
     clock, pack, metrics = SystemClock(), load(settings.pack), metrics or Metrics()
-    blobs = Blobs(Path(settings.blobs or data / "blobs"))
+    blobs = Blobs(settings.blobs_dir)
     opened = await open_engine(
         layers, settings, bus, pack=pack, clock=clock, metrics=metrics, doors=doors, ordinal=ordinal
     )

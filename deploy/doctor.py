@@ -10,7 +10,7 @@ from bus.adapter.hosting import DISK_FLOOR_BYTES
 from bus.config import Layered
 from bus.errors import ConfigurationError
 from deploy.channels import load_plugin, plugin_config
-from deploy.settings import HttpSettings, ProductSettings
+from deploy.settings import BusSettings, HttpSettings, ProductSettings
 
 __all__ = ["examine"]
 
@@ -24,6 +24,11 @@ def _finding(name: str, ok: bool, detail: str, fix: str = "") -> dict[str, Any]:
 async def examine(layers: Layered, settings: ProductSettings) -> list[dict[str, Any]]:
     """All findings, in the order in which one would mend them. Works beside the running product."""
     findings = [_data_folder(settings.data_dir), _disk(settings.data_dir), _sqlite(), await _recognition()]
+    bus: BusSettings = layers.section("bus", BusSettings)
+    if bus.engine == "kafka":
+        from deploy.doctor_kafka import examine_distributed
+
+        findings += await examine_distributed(layers, settings, bus)
     findings += _pack(settings)
     for name in settings.channels:
         findings.append(_channel(layers, name))

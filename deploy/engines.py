@@ -14,6 +14,7 @@ from bus.message import Reply
 from bus.store.port import Store
 from bus.telemetry import Metrics
 from deploy import migrations
+from deploy.migrate_source import refuse_carried_over
 from deploy.settings import BusSettings, ProductSettings
 from workers.packs import Pack
 
@@ -52,6 +53,7 @@ async def open_engine(
     def plan_reply(reply: Reply) -> Any:
         return ledger.plan(reply, clock.now())
 
+    refuse_carried_over(settings.data_dir)
     migrations.upgrade(settings.data_dir)
     engine = await EmbeddedEngine.open(settings.data_dir, clock=clock, plan_reply=plan_reply)
     return Opened(engine=engine, door=engine, close=engine.close)

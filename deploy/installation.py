@@ -5,9 +5,9 @@ case token of the other hosts worthless, another folder would lose letters from 
 by customers only. So the first process writes down what it has, and whoever has something else does not start.
 """
 
+import contextlib
 import hashlib
 import uuid
-from pathlib import Path
 
 from sqlalchemy import Column, Table, Text, bindparam, select
 
@@ -16,8 +16,9 @@ from bus.errors import ConfigurationError
 from bus.store.port import Effect, Store
 from bus.store.schema import metadata
 from bus.store.sql import insert_ignore
+from deploy.settings import ProductSettings
 
-__all__ = ["agree", "installation", "note", "noted"]
+__all__ = ["agree", "differences", "installation", "note", "noted"]
 
 _BLOBS_MARK = "house-id"
 """A file in the folder of blobs; whoever mounts the same folder reads the same."""
@@ -50,25 +51,36 @@ async def note(store: Store, tenant: str, name: str, value: str) -> str:
     return await noted(store, tenant, name)
 
 
-async def agree(store: Store, tenant: str, *, data: Path) -> None:
+async def agree(store: Store, settings: ProductSettings) -> None:
     """Raises ConfigurationError when this process has another signing key or other blobs than the house."""
-    for name, own, cure in (
-        ("signing-key", _fingerprint(data), f"copy signing.key of the other hosts into {data}"),
-        ("blobs", _blobs_id(data), f"mount the other hosts' folder of blobs as {data / 'blobs'}"),
-    ):
-        if await note(store, tenant, name, own) != own:
-            raise ConfigurationError(f"this host's {name} differs from that of the other hosts: {cure}")
+    for name, own in _own(settings, make=True).items():
+        await note(store, settings.tenant, name, own)
+    for name, cure in await differences(store, settings):
+        raise ConfigurationError(f"this host's {name} is not that of the other hosts: {cure}")
 
 
-def _fingerprint(data: Path) -> str:
-    return hashlib.sha256(b"fingerprint\x00" + (data / "signing.key").read_bytes()).hexdigest()
+async def differences(store: Store, settings: ProductSettings) -> list[tuple[str, str]]:
+    """What this host has otherwise than the house, and the cure. Changes nothing."""
+    cures = {
+        "signing key": f"copy the other hosts' key to {settings.signing_key_file}",
+        "folder of blobs": f"mount the other hosts' folder as {settings.blobs_dir}",
+    }
+    found: list[tuple[str, str]] = []
+    for name, own in _own(settings, make=False).items():
+        common = await noted(store, settings.tenant, name)
+        if common and own and common != own:
+            found.append((name, cures[name]))
+    return found
 
 
-def _blobs_id(data: Path) -> str:
-    mark = data / "blobs" / _BLOBS_MARK
-    try:
-        with mark.open("x", encoding="ascii") as file:
+def _own(settings: ProductSettings, *, make: bool) -> dict[str, str]:
+    """What this host has; empty where it has nothing yet."""
+    key, mark = settings.signing_key_file, settings.blobs_dir / _BLOBS_MARK
+    if make:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), mark.open("x", encoding="ascii") as file:
             file.write(uuid.uuid4().hex)
-    except FileExistsError:
-        pass
-    return mark.read_text("ascii")
+    return {
+        "signing key": hashlib.sha256(b"fingerprint\x00" + key.read_bytes()).hexdigest() if key.exists() else "",
+        "folder of blobs": mark.read_text("ascii") if mark.exists() else "",
+    }

@@ -11,7 +11,7 @@ from bus.config import Layered, load_layers
 __all__ = ["DemoSettings", "HttpSettings", "ProductSettings", "load"]
 
 
-_SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres", "sending")
+_SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres", "spool", "sending")
 
 
 class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +43,16 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """The data folder."""
         return Path(self.data)
 
+    @property
+    def blobs_dir(self) -> Path:
+        """The folder of raw objects and attachments."""
+        return Path(self.blobs) if self.blobs else self.data_dir / "blobs"
+
+    @property
+    def signing_key_file(self) -> Path:
+        """The file of the signing secret."""
+        return Path(self.signing_key) if self.signing_key else self.data_dir / "signing.key"
+
 
 class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[bus]`: what carries records and state.
@@ -57,6 +67,10 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     engine: Literal["embedded", "kafka"] = "embedded"
     spool: str = ""
     region: str = ""
+
+    def spool_dir(self, data: Path) -> Path:
+        """The folder of the spool."""
+        return Path(self.spool) if self.spool else data / "spool"
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

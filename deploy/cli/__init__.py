@@ -16,7 +16,7 @@ __all__ = ["main"]
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),
-        "deploy.cli.operate": ("doctor", "config", "bench"),
+        "deploy.cli.operate": ("doctor", "config", "migrate", "bench"),
         "deploy.cli.chaos": ("chaos",),
         "deploy.cli.topics": ("topics",),
     },

@@ -27,6 +27,7 @@ SHORT_HELP = {
     "campaigns": "Mails to customers who agreed to them.",
     "doctor": "Check this installation, with fixes.",
     "config": "Settings and where each came from.",
+    "migrate": "Carry a data folder over to Kafka and PostgreSQL.",
     "bench": "Measure this machine.",
     "chaos": "Break everything, and judge what comes back.",
     "topics": "Topics on the Kafka brokers.",

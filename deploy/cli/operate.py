@@ -1,4 +1,4 @@
-"""Commands of operators: `doctor`, `config`, `bench`."""
+"""Commands of operators: `doctor`, `config`, `migrate`, `bench`."""
 
 import importlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import click
 
 from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
 
-__all__ = ["bench", "config", "doctor"]
+__all__ = ["bench", "config", "doctor", "migrate"]
 
 BENCHES = {"bus": "deploy.bench.bus", "path": "deploy.bench.path"}
 
@@ -57,6 +57,31 @@ def config_show(origin: bool, data: Path | None, config_file: Path | None, as_js
     print_table(
         columns, [tuple(row[key] for key in ("name", "value", "origin"))[: len(columns)] for row in rows], empty="none"
     )
+
+
+@click.command()
+@click.option("--from", "source", type=click.Path(path_type=Path), required=True, help="Data folder that is left.")
+@data_options
+@json_option
+@async_command
+async def migrate(source: Path, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Carry a data folder over to Kafka and PostgreSQL, with all open work. May be started again when it broke off."""
+    from bus.clock import SystemClock
+    from bus.errors import TransientError
+    from bus.telemetry import configure_logging
+    from deploy.migrate import migrate as carry
+
+    configure_logging("ERROR")
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    try:
+        carried = await carry(layers, settings, source, SystemClock(), lambda text: click.echo(text, err=True))
+    except TransientError as error:
+        fail(f"a server went away ({type(error).__name__}); start the command again, it goes on where it stopped")
+    if as_json:
+        print_json(carried)
+    else:
+        rows, records = sum(carried.rows.values()), sum(carried.records.values())
+        click.echo(f"carried over: {rows} rows, {records} open records; {source} is not worked on any more")
 
 
 @click.command()

@@ -1,0 +1,133 @@
+"""What `contactbus doctor` looks at when records travel on Kafka and state lies in PostgreSQL."""
+
+import asyncio
+import os
+from typing import Any
+
+import msgspec
+
+from bus.config import Layered
+from bus.errors import ConfigurationError, TransientError
+from bus.log.kafka_settings import KafkaSettings, check_settings
+from bus.store.postgres_settings import PostgresSettings
+from deploy.settings import BusSettings, ProductSettings
+
+__all__ = ["examine_distributed"]
+
+_MOST_NAMED = 5
+"""Differences told one by one; `contactbus topics plan` lists all."""
+
+
+def _finding(name: str, ok: bool, detail: str, fix: str = "") -> dict[str, Any]:
+    return {"name": name, "ok": ok, "detail": detail, "fix": fix}
+
+
+async def examine_distributed(layers: Layered, settings: ProductSettings, bus: BusSettings) -> list[dict[str, Any]]:
+    """Findings in the order in which one would mend them."""
+    try:
+        kafka: KafkaSettings = layers.section("kafka", KafkaSettings)
+        check_settings(kafka)
+        postgres: PostgresSettings = layers.section("postgres", PostgresSettings)
+    except ConfigurationError as error:
+        return [_finding("engine settings", False, str(error), "correct the setting")]
+    return [
+        *await _brokers(kafka, settings),
+        *await _database(postgres, settings),
+        _spool(settings, bus),
+    ]
+
+
+async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict[str, Any]]:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    from bus.log.kafka_client import client_options
+    from deploy.kafka.topics import declared_topics, make_plan
+
+    addresses = ", ".join(kafka.bootstrap)
+    client = AIOKafkaAdminClient(**client_options(kafka))
+    try:
+        await client.start()
+        count = len((await client.describe_cluster())["brokers"])
+        differences = await make_plan(kafka, declared_topics(settings.channels))
+    except (KafkaError, OSError, TimeoutError, ConfigurationError) as error:
+        detail = f"no broker answers at {addresses} ({type(error).__name__}); contacts wait in the spool meanwhile"
+        return [_finding("brokers", False, detail, "start the brokers, or correct bootstrap in [kafka]")]
+    finally:
+        await client.close()
+    enough = count >= kafka.replication_floor
+    findings = [
+        _finding(
+            "brokers",
+            enough,
+            f"{count} at {addresses}, {kafka.replication_floor} copies of each record",
+            "start as many brokers as there shall be copies; replication_floor = 1 is for development alone",
+        )
+    ]
+    open_to_us = [each for each in differences if each.action != "by-hand"]
+    by_hand = [each for each in differences if each.action == "by-hand" and each.why != "recommended"]
+    if open_to_us:
+        names = sorted({each.name for each in open_to_us})
+        detail = f"{len(names)} are missing or differ: {_some(names)}"
+        findings.append(_finding("topics", False, detail, "contactbus topics apply"))
+    elif not by_hand:
+        findings.append(_finding("topics", True, "all there, with the partitions and copies that were declared"))
+    findings += [
+        _finding(each.name, False, f"{each.setting} is {each.now or 'not set'} instead of {each.wanted}", each.why)
+        for each in by_hand[:_MOST_NAMED]
+    ]
+    return findings
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMED])
+    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"
+
+
+async def _database(postgres: PostgresSettings, settings: ProductSettings) -> list[dict[str, Any]]:
+    from deploy.migrations.postgres import upgrade
+
+    if not postgres.dsn:
+        return [
+            _finding("database", False, "no dsn is set in [postgres]", "name the database and the application role")
+        ]
+    # Looking changes nothing: without the owner the schema is only compared.
+    looking = msgspec.structs.replace(postgres, owner_dsn="")
+    try:
+        await asyncio.to_thread(upgrade, looking)
+    except TransientError:
+        return [_finding("database", False, "it does not answer", "start PostgreSQL, or correct dsn in [postgres]")]
+    except ConfigurationError as error:
+        return [
+            _finding("database", False, str(error), "contactbus needs [postgres] owner_dsn once, to make the schema")
+        ]
+    return [
+        _finding("database", True, "answers, has the newest schema and keeps tenants apart"),
+        *await _hosts(looking, settings),
+    ]
+
+
+async def _hosts(postgres: PostgresSettings, settings: ProductSettings) -> list[dict[str, Any]]:
+    """Whether this host has the key and the blobs of the others, as far as they said so."""
+    from bus.store.postgres import PostgresStore
+    from deploy.installation import differences
+
+    store = await PostgresStore.open(postgres, tenant=settings.tenant)
+    try:
+        found = await differences(store, settings)
+    finally:
+        await store.close()
+    if not found:
+        return [_finding("common ground", True, "signing key and blobs are those of the other hosts")]
+    return [_finding("common ground", False, f"this host's {name} differs", cure) for name, cure in found]
+
+
+def _spool(settings: ProductSettings, bus: BusSettings) -> dict[str, Any]:
+    place = folder = bus.spool_dir(settings.data_dir).absolute()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        return _finding(
+            "spool", False, f"{folder} cannot be written: no contact could be accepted", f"chown USER {place}"
+        )
+    return _finding("spool", True, str(folder))
