@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import ARRAY, Executable, any_, bindparam
+from sqlalchemy import ARRAY, Executable, any_, bindparam, func, select
 
 from bus.clock import Clock, SystemClock, to_micros
 from bus.errors import ConfigurationError, ContactbusError, TransientError
@@ -28,6 +28,7 @@ from bus.store.postgres_errors import Kind, ServerError, raise_if_failed
 from bus.store.postgres_retention import Retention
 from bus.store.postgres_settings import PostgresSettings
 from bus.store.postgres_sql import command, statements, text_of
+from bus.store.postgres_tables import outbox
 from bus.store.postgres_wire import Wire
 from bus.store.written import PlanReply, plain_reply
 
@@ -51,6 +52,10 @@ _READ_ATTEMPTS = 2
 
 _KEYS = "bus_keys"
 
+_backlog = select(func.count().label("records"), func.min(outbox.c.at).label("oldest")).where(
+    outbox.c.tenant == bindparam("tenant")
+)
+
 Emitted = Callable[[frozenset[int]], frozenset[int]]
 """(shards with new rows) -> those of them that nobody here relays."""
 
@@ -72,7 +77,7 @@ class PostgresStore:
     def __init__(self, settings: PostgresSettings, tenant: str, clock: Clock, plan_reply: PlanReply | None) -> None:
         self.tenant = tenant
         self.settings = settings
-        self.clock = clock
+        self._clock = clock
         self.conninfo = _conninfo(settings, tenant)
         self._loop = asyncio.get_running_loop()
         self._statements = statements()
@@ -120,7 +125,6 @@ class PostgresStore:
             conninfo = make_conninfo(conninfo, options=f"{known} {options}")
         return Wire(
             conninfo,
-            self.clock,
             connect_timeout_s=self.settings.connect_timeout_s,
             on_notify=on_notify,
             on_lost=on_lost,
@@ -278,7 +282,14 @@ class PostgresStore:
             jobs.append(self._jobs.popleft())
         return jobs
 
-    # Telling of the outbox.
+    # The outbox.
+
+    async def backlog(self) -> tuple[int, float]:
+        """Records in the outbox, and the age in seconds of the oldest of them."""
+        found = await self.one(_backlog, {"tenant": self.tenant})
+        if found is None or not found["records"]:
+            return 0, 0.0
+        return found["records"], max(0.0, (to_micros(self._clock.now()) - found["oldest"]) / 1_000_000)
 
     def _tell(self, shards: frozenset[int]) -> None:
         self._untold |= self._emitted(shards)

@@ -18,7 +18,6 @@ from psycopg.adapt import Transformer
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.numeric import NumericBinaryLoader
 
-from bus.clock import Clock
 from bus.errors import TransientError
 
 __all__ = ["Command", "Text", "Wire"]
@@ -74,14 +73,12 @@ class Wire:
     def __init__(
         self,
         conninfo: str,
-        clock: Clock,
         *,
         connect_timeout_s: float,
         on_notify: Callable[[str], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self._conninfo = conninfo
-        self._clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._on_notify = on_notify
         self._on_lost = on_lost
@@ -102,13 +99,18 @@ class Wire:
         return self._pgconn is not None
 
     @property
+    def pid(self) -> int:
+        """The process that serves the connection, 0 when there is none."""
+        return self._pgconn.backend_pid if self._pgconn is not None else 0
+
+    @property
     def waiting(self) -> int:
         """Requests without an answer so far."""
         return len(self._requests)
 
     def silent_s(self) -> float:
         """Seconds for which the oldest request has had nobody before it and no answer."""
-        return self._clock.monotonic() - self._requests[0].since if self._requests else 0.0
+        return self._loop.time() - self._requests[0].since if self._requests else 0.0
 
     async def open(self) -> None:
         """Connect unless connected. Raises TransientError when the server cannot be reached."""
@@ -209,7 +211,7 @@ class Wire:
             raise TransientError("the database is away for the moment") from error
         request = _Request(self._loop.create_future(), prepared)
         if not self._requests:
-            request.since = self._clock.monotonic()
+            request.since = self._loop.time()
         self._requests.append(request)
         self._flush()
         return request.future
@@ -273,7 +275,7 @@ class Wire:
                 continue
             self._requests.popleft()
             if self._requests:
-                self._requests[0].since = self._clock.monotonic()
+                self._requests[0].since = self._loop.time()
             self._answer(request)
 
     def _answer(self, request: _Request) -> None:
