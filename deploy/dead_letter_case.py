@@ -4,16 +4,18 @@ from datetime import UTC, datetime
 
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase
+from bus.delivery.doubt import status_record
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.errors import PoisonError
 from bus.log.port import Record, StoredRecord
-from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED, work_topic
-from bus.message import Contact, Party, Quality, decode, derive_id, encode, envelope
+from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED, REPLY_STATUS, work_topic
+from bus.message import Contact, Party, Quality, Reply, Status, decode, derive_id, encode, envelope
 from workers.case.work import Identified, Understanding, WorkItem
 from workers.packs import Pack
 
 __all__ = ["desk_case"]
 
+_NOT_SENT = "could not be sent by the machine"
 _REASON = "could not be worked on by the machine"
 
 
@@ -21,23 +23,40 @@ def desk_case(clock: Clock, pack: Pack) -> DeskCase:
     """The function that a runner calls for a dead letter."""
 
     def to_desk(record: StoredRecord, reason: str) -> Outcome:
-        if record.topic.startswith(("work.desk.", "reply.", "case.", "reply.status")):
+        if record.topic == REPLY_STATUS or record.topic.startswith(("work.desk.", "case.")):
             # A person has the case already; the letter itself is on the list of dead letters.
             return NOTHING
+        if record.topic.startswith("reply."):
+            return _not_sent(record, clock.now())
         item = _item(record, pack.languages[0], clock.now())
-        topic = work_topic("desk", "deferred")
+        # The same id may lie on several topics, and fail on each of them.
+        record_id = f"dead/{record.topic}/{record.id}"
         headers = envelope(
-            record_id=f"dead/{record.id}",
-            kind="work",
-            source="dead-letters",
-            tenant=item.contact.tenant,
-            at=clock.now(),
+            record_id=record_id, kind="work", source="dead-letters", tenant=item.contact.tenant, at=clock.now()
         )
-        return Outcome(
-            emit=(Record(topic=topic, key=item.case, value=encode(item), id=f"dead/{record.id}", headers=headers),)
-        )
+        topic = work_topic("desk", "deferred")
+        return Outcome(emit=(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers),))
 
     return to_desk
+
+
+def _not_sent(record: StoredRecord, now: datetime) -> Outcome:
+    """A reply that the sender gave up has failed, and whoever has its case learns it as of any other that did."""
+    try:
+        reply = decode(record.value, Reply)
+    except PoisonError:
+        return NOTHING
+    status = Status(
+        reply=reply.id,
+        tenant=reply.tenant,
+        case=reply.case,
+        channel=reply.channel,
+        state="failed",
+        at=now,
+        reason=_NOT_SENT,
+        permanent=True,
+    )
+    return Outcome(emit=(status_record(status),))
 
 
 def _item(record: StoredRecord, language: str, now: datetime) -> WorkItem:

@@ -20,7 +20,9 @@ from bus.store.sql import insert_ignore
 __all__ = [
     "ONLY_GROUP",
     "DeskCase",
+    "audit_of",
     "dead_letter",
+    "dead_letter_audit",
     "dead_letter_outcome",
     "discard",
     "list_dead_letters",
@@ -76,6 +78,11 @@ _mark = (
     .values(state=bindparam("b_state"))
 )
 _list = select(dead_letter).order_by(dead_letter.c.at, dead_letter.c.id)
+_audit_of = (
+    select(dead_letter_audit.c.actor, dead_letter_audit.c.action, dead_letter_audit.c.at)
+    .where(dead_letter_audit.c.dead_letter == bindparam("id"))
+    .order_by(dead_letter_audit.c.at)
+)
 _one = select(dead_letter).where(dead_letter.c.id == bindparam("id"))
 
 
@@ -114,6 +121,11 @@ async def list_dead_letters(store: Store) -> list[Row]:
 async def show(store: Store, dead_letter_id: str) -> Row | None:
     """One dead letter with its bytes."""
     return await store.one(_one, {"id": dead_letter_id})
+
+
+async def audit_of(store: Store, dead_letter_id: str) -> list[Row]:
+    """What people did with one dead letter, and when."""
+    return list(await store.all(_audit_of, {"id": dead_letter_id}))
 
 
 async def retry(store: Store, dead_letter_id: str, *, actor: str, now: datetime) -> bool:

@@ -17,6 +17,7 @@ __all__ = ["main"]
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),
         "deploy.cli.operate": ("doctor", "config", "migrate", "bench"),
+        "deploy.cli.replay": ("replay",),
         "deploy.cli.chaos": ("chaos",),
         "deploy.cli.topics": ("topics",),
     },

@@ -29,6 +29,7 @@ SHORT_HELP = {
     "config": "Settings and where each came from.",
     "migrate": "Carry a data folder over to Kafka and PostgreSQL.",
     "bench": "Measure this machine.",
+    "replay": "Decide again what lies in the log.",
     "chaos": "Break everything, and judge what comes back.",
     "topics": "Topics on the Kafka brokers.",
 }

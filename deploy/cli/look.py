@@ -190,43 +190,49 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, as_json
 @data_options
 @async_command
 async def dead_letters_show(letter: str, data: Path | None, config_file: Path | None) -> None:
-    """The record of one dead letter, as JSON."""
-    from bus.delivery.dead_letters import show
+    """The record of one dead letter and what people did with it, as JSON."""
+    from bus.delivery.dead_letters import audit_of, show
     from deploy.looking import opened
 
     async with opened(*read_settings(config_file, _flags(data))) as core:
         row = await show(core.engine, letter)
+        audit = await audit_of(core.engine, letter)
     if row is None:
         fail(f"there is no dead letter {letter}; `contactbus dead-letters list` names them")
-    print_json({**dict(row), "value": bytes(row["value"]).decode("utf-8", "replace")})
+    print_json({**dict(row), "value": bytes(row["value"]).decode("utf-8", "replace"), "audit": audit})
 
 
-async def _settle(action: str, letter: str, data: Path | None, config_file: Path | None) -> None:
+async def _settle(action: str, letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
     import getpass
 
     from bus.delivery import dead_letters as module
     from deploy.looking import opened
 
+    settle = getattr(module, action)
     async with opened(*read_settings(config_file, _flags(data))) as core:
-        done = await getattr(module, action)(core.engine, letter, actor=getpass.getuser(), now=core.clock.now())
-    if not done:
-        fail(f"{letter} is no open dead letter; `contactbus dead-letters list` names them")
+        refused = [
+            letter
+            for letter in letters
+            if not await settle(core.engine, letter, actor=getpass.getuser(), now=core.clock.now())
+        ]
+    if refused:
+        fail(f"{', '.join(refused)}: no open dead letter; `contactbus dead-letters list` names them")
     click.echo("done")
 
 
 @dead_letters.command("retry")
-@click.argument("letter")
+@click.argument("letters", nargs=-1, required=True, metavar="LETTER...")
 @data_options
 @async_command
-async def dead_letters_retry(letter: str, data: Path | None, config_file: Path | None) -> None:
-    """Handle a dead letter's record once more."""
-    await _settle("retry", letter, data, config_file)
+async def dead_letters_retry(letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+    """Let the group that gave records up handle them once more."""
+    await _settle("retry", letters, data, config_file)
 
 
 @dead_letters.command("discard")
-@click.argument("letter")
+@click.argument("letters", nargs=-1, required=True, metavar="LETTER...")
 @data_options
 @async_command
-async def dead_letters_discard(letter: str, data: Path | None, config_file: Path | None) -> None:
-    """Give a dead letter up; its row and an audit entry stay."""
-    await _settle("discard", letter, data, config_file)
+async def dead_letters_discard(letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+    """Give dead letters up; their rows and an audit entry stay."""
+    await _settle("discard", letters, data, config_file)
