@@ -28,7 +28,12 @@ def assign(
             wanted[partition.topic] = tuple(sorted(readers))
     owners: dict[TopicPartition, str] = {}
     for readers in sorted(set(wanted.values())):
-        shared = sorted(partition for partition in partitions if wanted[partition.topic] == readers)
+        # Number by number over the topics: were it topic by topic, one member would read all that is urgent and another
+        # all that can wait.
+        shared = sorted(
+            (partition for partition in partitions if wanted[partition.topic] == readers),
+            key=lambda partition: (partition.partition, partition.topic),
+        )
         owners.update(_share(readers, shared, current))
     return owners
 

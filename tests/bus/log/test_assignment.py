@@ -49,3 +49,12 @@ def test_a_newcomer_only_takes_and_a_leaver_only_gives(members, name) -> None:
     if without:
         back = assign(without, PARTITIONS, after)
         assert all(back[p] == after[p] for p in PARTITIONS if after[p] != name)
+
+
+def test_a_second_member_gets_its_part_of_every_topic() -> None:
+    """Urgent work and work that can wait are topics of one group: one member must not be left with all of one kind."""
+    alone = assign({"p": TOPICS}, PARTITIONS, {})
+    both = assign({"p": TOPICS, "q": TOPICS}, PARTITIONS, alone)
+    for topic in TOPICS:
+        owners = Counter(owner for partition, owner in both.items() if partition.topic == topic)
+        assert owners == {"p": 4, "q": 4}
