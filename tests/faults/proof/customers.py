@@ -37,7 +37,8 @@ _LOOK_S = 0.1
 class Doors:
     """Where the house is reached, and who writes down what happens."""
 
-    url: str
+    chat_url: str
+    phone_url: str
     smtp_port: int
     drop_folder: Path
     twilio_token: Callable[[], str]
@@ -177,7 +178,7 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
     """One conversation of two to six messages, some of them in quick succession; then what the window shows."""
     language = chance.choice(LANGUAGES)
     matters = order_of_matters(chance, chance.randint(2, 6))
-    visitor = ChatClient(doors.url, language, jitter=chance.random)
+    visitor = ChatClient(doors.chat_url, language, jitter=chance.random)
     offers: dict[str, Offer] = {}
     try:
         await visitor.connect(timeout_s=_CHAT_S)
@@ -242,7 +243,7 @@ async def _shown(doors: Doors, visitor: ChatClient, language: str) -> list[Any]:
     live = list(visitor.events)
     if not visitor.token:
         return live
-    again = ChatClient(doors.url, language, token=visitor.token)
+    again = ChatClient(doors.chat_url, language, token=visitor.token)
     try:
         await again.connect(timeout_s=_CHAT_S)
         history = list(again.events)
@@ -274,7 +275,7 @@ async def call(doors: Doors, number: int, chance: random.Random) -> None:
     doors.calls.add(f"CA{random.Random(seed).getrandbits(128):032x}")
     try:
         call_ = await simulate_call(
-            doors.url, caller, line, turns, auth_token=doors.twilio_token(), faults=faults, seed=seed
+            doors.phone_url, caller, line, turns, auth_token=doors.twilio_token(), faults=faults, seed=seed
         )
     except CallFailed:
         # Nobody picked up: nothing was said and nothing promised. The caller tries again later.

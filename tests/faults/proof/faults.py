@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from proof.house import House
 from proof.ledger import Broken, Ledger
-from proof.proxy import Proxy
 from proof.schedule import Disturbance
 from proof.sink import Sink
 
 __all__ = ["Disturber", "kinds_for"]
+
+_DOORS = ("chat", "phone", "smtp")
 
 Kinds = Mapping[str, tuple[float, Sequence[str], tuple[float, float]]]
 
@@ -26,9 +27,9 @@ def kinds_for(house: House, *, long: bool) -> Kinds:
     kinds: dict[str, tuple[float, Sequence[str], tuple[float, float]]] = {
         "kill": (6.0, parts, (0.0, 2.0)),
         "stop": (2.5, parts, (0.5, 8.0)),
-        "cut": (1.0, ("http", "smtp"), (0.0, 0.0)),
-        "blackhole-in": (0.7, ("http", "smtp"), (0.5, 4.0)),
-        "blackhole-out": (0.7, ("http", "smtp"), (0.5, 4.0)),
+        "cut": (1.0, _DOORS, (0.0, 0.0)),
+        "blackhole-in": (0.7, _DOORS, (0.5, 4.0)),
+        "blackhole-out": (0.7, _DOORS, (0.5, 4.0)),
         "yes-hidden": (1.0, ("sink",), (0.5, 2.0)),
         "clock-skew": (0.8, [name for name in parts if name.startswith("worker")], (0.0, 1.0)),
         **house.extra_kinds(),
@@ -42,17 +43,17 @@ def kinds_for(house: House, *, long: bool) -> Kinds:
 class Disturber:
     """Carries disturbances out. `happened` counts what really happened, by kind, and what was skipped."""
 
-    def __init__(self, house: House, sink: Sink, ledger: Ledger) -> None:
-        self._house, self._sink, self._ledger = house, sink, ledger
+    def __init__(self, house: House, sink: Sink, ledger: Ledger, planned: Sequence[Disturbance]) -> None:
+        self._house, self._sink, self._ledger, self._planned = house, sink, ledger, planned
         self._busy: dict[str, asyncio.Lock] = {}
         self.happened: Counter[str] = Counter()
 
-    async def run(self, planned: Sequence[Disturbance]) -> None:
+    async def run(self) -> None:
         """All of it; returns when everything is whole again."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as group:
-            for disturbance in planned:
+            for disturbance in self._planned:
                 await asyncio.sleep(max(0.0, began + disturbance.at - loop.time()))
                 group.create_task(self._do(disturbance))
 
@@ -85,9 +86,9 @@ class Disturber:
                 house.go_on(what.target)
                 return stopped
             case "cut":
-                self._line(what.target).cut()
+                house.lines[what.target].cut()
             case "blackhole-in" | "blackhole-out":
-                line = self._line(what.target)
+                line = house.lines[what.target]
                 line.hold(what.kind.removeprefix("blackhole-"))
                 await asyncio.sleep(what.lasts)
                 line.let_go(cut=what.lasts > 2.0)
@@ -100,13 +101,11 @@ class Disturber:
                 await asyncio.sleep(what.lasts)
                 self._sink.slow_down = False
             case "relay-gone":
-                self._house.relay_line.refuse = True
-                self._house.relay_line.cut()
+                line = house.lines["relay"]
+                line.refuse = True
+                line.cut()
                 await asyncio.sleep(what.lasts)
-                self._house.relay_line.refuse = False
+                line.refuse = False
             case _:
                 return await house.disturb(what.kind, what.target, what.lasts)
         return True
-
-    def _line(self, name: str) -> Proxy:
-        return {"http": self._house.http_door, "smtp": self._house.smtp_door, "relay": self._house.relay_line}[name]

@@ -17,14 +17,17 @@ from typing import Any
 from proof.nursery import Child, Nursery
 from proof.proxy import Proxy
 
-__all__ = ["Embedded", "House", "Part"]
+__all__ = ["CHANNELS", "Embedded", "House", "Layout", "Part", "two_and_two"]
 
 _READY_S = 120.0
 """A process on a machine that runs brokers and tests beside it; alone it takes about 4 s."""
 _STOP_S = 40.0
 _ASK_S = 120.0
 _LOOK_S = 0.05
-_DOORS = ("email", "chat", "phone", "post", "link")
+CHANNELS = ("email", "chat", "phone", "post", "link")
+
+Layout = Mapping[str, Sequence[str]]
+"""Name of a process -> what it is started with."""
 
 
 def free_port() -> int:
@@ -57,40 +60,54 @@ def _tail(log: Path, start: int) -> bytes:
         return file.read()
 
 
+def two_and_two() -> Layout:
+    """Two gateways with every channel, two processes with every worker."""
+    return {
+        **{f"gateway-{number}": ("serve", *CHANNELS) for number in range(2)},
+        **{f"worker-{number}": ("workers", "run", "all") for number in range(2)},
+    }
+
+
 class House(ABC):
-    """Gateways and workers. `kinds` of parts: gateway, worker."""
+    """Processes by name, each with the arguments that it is started with, behind doors that can be broken."""
 
     def __init__(
         self,
         folder: Path,
         *,
         relay: tuple[str, int],
-        gateways: int = 2,
-        workers: int = 2,
+        layout: Layout | None = None,
+        learned: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        armed: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        """`environment` is added to that of every process, `armed` to that of the first life of a process by name."""
         self.folder = folder
         self.data = folder / "data"
-        self._relay = relay
-        self._http_ports = [free_port() for _ in range(gateways)]
-        self._smtp_ports = [free_port() for _ in range(gateways)]
-        self.http_door = Proxy(lambda: self._addresses(self._http_ports))
-        self.smtp_door = Proxy(lambda: self._addresses(self._smtp_ports))
-        self.relay_line = Proxy(lambda: [self._relay])
-        self.parts: dict[str, Part] = {}
-        self._gateways, self._workers = gateways, workers
+        self._layout = layout or two_and_two()
+        self._learned = learned
         self._environment = environment or {}
+        self._armed = armed or {}
+        self._ports = {name: (free_port(), free_port()) for name in self._layout}
+        """HTTP and SMTP of each process."""
+        self.lines = {
+            "chat": Proxy(lambda: self._serving("chat", 0)),
+            "phone": Proxy(lambda: self._serving("phone", 0)),
+            "smtp": Proxy(lambda: self._serving("email", 1)),
+            "relay": Proxy(lambda: [relay]),
+        }
+        self.parts: dict[str, Part] = {}
         self._nursery = Nursery()
         self._asking = asyncio.Lock()
         self._said: dict[str, int] = {}
         """Where in its log the present life of a part begins."""
 
-    def _addresses(self, ports: Sequence[int]) -> list[tuple[str, int]]:
-        return [("127.0.0.1", port) for port in ports]
+    def _serving(self, channel: str, which: int) -> list[tuple[str, int]]:
+        return [("127.0.0.1", self._ports[name][which]) for name in self._layout if channel in self._layout[name]]
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_door.port}"
+    def url(self, channel: str) -> str:
+        """Where a channel is reached from outside."""
+        return f"http://127.0.0.1:{self.lines[channel].port}"
 
     def twilio_token(self) -> str:
         return (self.data / "twilio_auth_token").read_text("ascii").strip()
@@ -108,7 +125,7 @@ class House(ABC):
         """Servers and schema; before any part starts."""
 
     @abstractmethod
-    def engine_environment(self, name: str) -> Mapping[str, str]:
+    def engine_environment(self) -> Mapping[str, str]:
         """What makes a part use this engine."""
 
     @abstractmethod
@@ -126,48 +143,46 @@ class House(ABC):
     async def open(self) -> None:
         """Everything up: doors first, since the house must know its public address."""
         await self._nursery.start()
-        await self.http_door.start()
-        await self.smtp_door.start()
-        await self.relay_line.start()
+        for line in self.lines.values():
+            await line.start()
         self.data.mkdir(parents=True, exist_ok=True)
+        if self._learned is not None:
+            # A model that was trained before saves every process the training.
+            shutil.copytree(self._learned, self.data, dirs_exist_ok=True)
         await self.prepare()
-        for number in range(self._gateways):
-            self._add(f"gateway-{number}", ("serve", *self.doors_of(number)), number)
-        for number in range(self._workers):
-            self._add(f"worker-{number}", ("workers", "run", "all"), 0)
-        workers = [name for name in self.parts if name.startswith("worker")]
-        if workers:
-            # The first worker learns, if nobody has yet; the others find what it learnt.
+        for name, arguments in self._layout.items():
+            self.parts[name] = Part(name, arguments, self._environment_of(name), self.folder / f"{name}.log")
+            self.parts[name].extra = dict(self._armed.get(name, {}))
+        workers = [name for name in self.parts if self.parts[name].arguments[0] == "workers"]
+        if self._learned is None and workers:
+            # The first worker learns; the others find what it learnt.
             await self.start(workers[0])
-        await asyncio.gather(*(self.start(name) for name in self.parts if name not in workers[:1]))
+        await asyncio.gather(*(self.start(name) for name in self.parts if not self.parts[name].running))
 
-    def doors_of(self, gateway: int) -> Sequence[str]:
-        """The channels that a gateway serves."""
-        return _DOORS
-
-    def _add(self, name: str, arguments: Sequence[str], gateway: int) -> None:
-        environment = {
+    def _environment_of(self, name: str) -> dict[str, str]:
+        http_port, smtp_port = self._ports[name]
+        return {
             **os.environ,
             "CONTACTBUS_PRODUCT__DATA": str(self.data),
-            "CONTACTBUS_PRODUCT__PUBLIC_URL": self.url,
+            "CONTACTBUS_PRODUCT__PUBLIC_URL": self.url("phone"),
             "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",
             "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
-            "CONTACTBUS_HTTP__PORT": str(self._http_ports[gateway]),
-            "CONTACTBUS_ADAPTERS__EMAIL__SMTP_PORT": str(self._smtp_ports[gateway]),
+            "CONTACTBUS_HTTP__PORT": str(http_port),
+            "CONTACTBUS_ADAPTERS__EMAIL__SMTP_PORT": str(smtp_port),
             "CONTACTBUS_ADAPTERS__EMAIL__RELAY_HOST": "127.0.0.1",
-            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_PORT": str(self.relay_line.port),
+            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_PORT": str(self.lines["relay"].port),
             "CONTACTBUS_ADAPTERS__EMAIL__RELAY_TIMEOUT_S": "5",
             # All customers of the proof come from one address.
             "CONTACTBUS_ADAPTERS__EMAIL__CONNECTIONS_PER_PEER": "500",
+            "CONTACTBUS_ADAPTERS__CHAT__SITES": json.dumps([self.url("chat")]),
             "CONTACTBUS_ADAPTERS__CHAT__SOCKETS_PER_PEER": "500",
             "CONTACTBUS_ADAPTERS__CHAT__SESSIONS_PER_PEER_PER_MINUTE": "2000",
             "CONTACTBUS_ADAPTERS__CHAT__RESTART_SPREAD_S": "0.5",
             "CONTACTBUS_ADAPTERS__POST__COMPANY": '{ name = "Nordlicht Handel", address = ["Hafenstr. 7", "Hamburg"] }',
             "CONTACTBUS_ADAPTERS__POST__RETRY_MOST_S": "5",
-            **self.engine_environment(name),
+            **self.engine_environment(),
             **self._environment,
         }
-        self.parts[name] = Part(name, arguments, environment, self.folder / f"{name}.log")
 
     # --- parts
 
@@ -177,12 +192,16 @@ class House(ABC):
         await self.launch(name)
         assert part.process is not None
         ends = time.monotonic() + _READY_S
-        while b"\nrunning " not in _tail(part.log, self._said[name]):
+        while "\nrunning " not in self.said(name):
             if part.process.returncode is not None:
                 raise RuntimeError(f"{name} ended with {part.process.returncode}; see {part.log}")
             if time.monotonic() > ends:
                 raise RuntimeError(f"{name} was not ready within {_READY_S:.0f} s; see {part.log}")
             await asyncio.sleep(_LOOK_S)
+
+    def said(self, name: str) -> str:
+        """What the present life of a part has said so far."""
+        return _tail(self.parts[name].log, self._said[name]).decode("utf-8", "replace")
 
     async def launch(self, name: str) -> None:
         """Start a part without waiting for it."""
@@ -237,8 +256,8 @@ class House(ABC):
             await self.kill(name)
         await self._nursery.close()
         await self.dismantle()
-        for door in (self.http_door, self.smtp_door, self.relay_line):
-            await door.close()
+        for line in self.lines.values():
+            await line.close()
 
     # --- questions to the product
 
@@ -257,17 +276,11 @@ class House(ABC):
 class Embedded(House):
     """One SQLite file, several processes over it."""
 
-    def __init__(self, folder: Path, *, learned: Path | None = None, **rest: Any) -> None:
-        super().__init__(folder, **rest)
-        self._learned = learned
-
-    def engine_environment(self, name: str) -> Mapping[str, str]:
+    def engine_environment(self) -> Mapping[str, str]:
         return {}
 
     async def prepare(self) -> None:
-        if self._learned is not None:
-            # A model that was trained before saves every process the training.
-            shutil.copytree(self._learned, self.data, dirs_exist_ok=True)
+        """The first process makes the file."""
 
     async def dismantle(self) -> None:
         """Nothing else runs."""

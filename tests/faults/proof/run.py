@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from proof.customers import Doors
 from proof.faults import Disturber, kinds_for
@@ -20,7 +20,7 @@ from proof.schedule import schedule
 from proof.sink import Sink
 from proof.town import Pace, Town, letters_for
 
-__all__ = ["Report", "ask", "prove"]
+__all__ = ["Breaker", "Peace", "Report", "ask", "prove"]
 
 LINES = {"de": "+49301234567", "nb": "+4721234567", "en": "+442071234567"}
 """The demonstration lines of the product."""
@@ -86,6 +86,29 @@ class Report:
         }
 
 
+class Breaker(Protocol):
+    """Breaks things until it has broken all that it means to, and leaves everything whole."""
+
+    happened: Counter[str]
+
+    async def run(self) -> None: ...
+
+
+class Peace:
+    """Breaks nothing."""
+
+    def __init__(self) -> None:
+        self.happened: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        return
+
+
+def _by_the_seed(house: House, sink: Sink, ledger: Ledger, seed: int, seconds: float) -> Breaker:
+    planned = schedule(seed, seconds, kinds_for(house, long=seconds >= _LONG_S))
+    return Disturber(house, sink, ledger, planned)
+
+
 async def prove(
     house_of: Callable[[tuple[str, int]], House],
     *,
@@ -95,18 +118,19 @@ async def prove(
     pace: Pace | None = None,
     say: Callable[[str], None] = lambda _: None,
     folder: Path | None = None,
-    disturb: bool = True,
+    breaking: Callable[[House, Sink, Ledger], Breaker] | None = None,
     settle_s: float = SETTLE_S,
     patience_s: float = 90.0,
 ) -> Report:
     """Run and judge. `house_of(relay)` builds the house that sends its mail through that relay; it is closed here.
 
-    Without `disturb` nothing is broken. `settle_s`: so long after the last disturbance nothing may be missing any more.
+    `breaking` makes what breaks the house; by default that is what the seed says. Customers begin new conversations for
+    `seconds`, and for as long as things are being broken. `settle_s` later nothing may be missing any more.
     """
     ledger = Ledger()
     pace = pace or Pace()
     say(f"seed {seed}, {seconds:.0f} s on {bus}: the house is being built")
-    letters = await asyncio.to_thread(letters_for, seed, min(300, int(seconds / pace.letter_every_s) + 2))
+    letters = await asyncio.to_thread(letters_for, seed, pace.letters_in(seconds))
     async with contextlib.AsyncExitStack() as stack:
         sink = Sink(ledger)
         await sink.start()
@@ -115,24 +139,28 @@ async def prove(
         stack.push_async_callback(house.close)
         await house.open()
         doors = Doors(
-            url=house.url, smtp_port=house.smtp_door.port, drop_folder=house.drop_folder,
-            twilio_token=house.twilio_token, lines=LINES, sink=sink, ledger=ledger, run=f"{seed % 10**6:06d}",
+            chat_url=house.url("chat"),
+            phone_url=house.url("phone"),
+            smtp_port=house.lines["smtp"].port,
+            drop_folder=house.drop_folder,
+            twilio_token=house.twilio_token,
+            lines=LINES,
+            sink=sink,
+            ledger=ledger,
+            run=f"{seed % 10**6:06d}",
             stopping=asyncio.Event(),
             patience_s=patience_s,
             calls=set(),
-        )  # fmt: skip
+        )
         town = Town(doors, house, seed, pace, letters)
         printer = asyncio.create_task(town.print_letters())
         living = asyncio.create_task(town.live())
-        disturber = Disturber(house, sink, ledger)
+        breaker = breaking(house, sink, ledger) if breaking else _by_the_seed(house, sink, ledger, seed, seconds)
         report = Report(seed=seed, bus=bus, seconds=seconds)
-        progress = asyncio.create_task(_progress(ledger, disturber, seconds, say))
+        progress = asyncio.create_task(_progress(ledger, breaker, seconds, say))
         began = time.monotonic()
         try:
-            planned = schedule(seed, seconds, kinds_for(house, long=seconds >= _LONG_S)) if disturb else []
-            disturbing = asyncio.create_task(disturber.run(planned))
-            await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
-            await disturbing
+            await asyncio.gather(breaker.run(), asyncio.sleep(seconds))
             doors.stopping.set()
             say("everything is whole again; waiting for what is still under way")
             await living
@@ -146,14 +174,14 @@ async def prove(
                 ledger.write(folder / "ledger.jsonl")
         report.judgement = judge(ledger, asked)
         report.seconds = time.monotonic() - began
-        _count(report, ledger, disturber)
+        _count(report, ledger, breaker)
     return report
 
 
-def _count(report: Report, ledger: Ledger, disturber: Disturber) -> None:
+def _count(report: Report, ledger: Ledger, breaker: Breaker) -> None:
     report.offered, report.acknowledged = len(ledger.offers), ledger.acknowledged
-    report.disturbances = disturber.happened
-    report.kills = sum(number for kind, number in disturber.happened.items() if kind in KILLS)
+    report.disturbances = breaker.happened
+    report.kills = sum(number for kind, number in breaker.happened.items() if kind in KILLS)
     for channel in sorted({offer.channel for offer in ledger.offers}):
         mine = [offer for offer in ledger.offers if offer.channel == channel]
         report.by_channel[channel] = (len(mine), sum(offer.acknowledged is not None for offer in mine))
@@ -163,14 +191,14 @@ KILLS = ("kill", "clock-skew", "kill-broker", "kill-database", "end-sessions")
 """Disturbances in which a process or a session died at once; what is stopped, held or cut is counted by its name."""
 
 
-async def _progress(ledger: Ledger, disturber: Disturber, seconds: float, say: Callable[[str], None]) -> None:
+async def _progress(ledger: Ledger, breaker: Breaker, seconds: float, say: Callable[[str], None]) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(10.0)
         at = time.monotonic() - began
         say(
             f"{at:5.0f} of {seconds:.0f} s   offered {len(ledger.offers)}, acknowledged {ledger.acknowledged}, "
-            f"received {len(ledger.receipts)}, disturbed {disturber.happened.total()} times"
+            f"received {len(ledger.receipts)}, disturbed {breaker.happened.total()} times"
         )
 
 

@@ -35,6 +35,12 @@ class Pace:
     callers: int = 2
     letter_every_s: float = 12.0
     odd_every_s: float = 6.0
+    letters: int = 2
+    """At least so many are typeset."""
+
+    def letters_in(self, seconds: float) -> int:
+        """How many letters a run may need; more people than this have no name here."""
+        return min(300, self.letters + int(seconds / self.letter_every_s))
 
 
 def letters_for(seed: int, count: int) -> list[tuple[str, bytes]]:
