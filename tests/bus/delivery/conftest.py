@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import structlog
 
 from bus.delivery import flow as flow_module
@@ -16,8 +17,11 @@ from bus.delivery.retry import RetryPolicy
 from bus.delivery.runner import RunnerLimits, WorkerRunner
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
+from bus.store.postgres import PostgresStore
+from bus.store.postgres_tables import outbox
 from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
+from bus.tracing import Tracing
 
 PATIENCE_S = 20.0
 
@@ -108,6 +112,7 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
         port: Any = None,
         retry: RetryPolicy | None = None,
         limits: RunnerLimits | None = None,
+        tracing: Tracing | None = None,
     ) -> AsyncGenerator[Member]:
         metrics = Metrics()
 
@@ -127,6 +132,7 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
             jitter=random.Random(1),
             retry=retry or RetryPolicy(first_s=0.001, cap_s=0.002),
             limits=limits or RunnerLimits(fetch_wait_s=0.02, commit_retry_s=0.01),
+            tracing=tracing,
         )
         made = Member(engine, worker, runner, metrics)
         made.task = asyncio.create_task(runner.run())
@@ -138,3 +144,28 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
                 await asyncio.wait_for(made.task, PATIENCE_S)
 
     return run
+
+
+@pytest_asyncio.fixture(params=["embedded", "postgresql"])
+async def store(request: pytest.FixtureRequest, clock: FakeClock) -> Any:
+    """A store of each kind, fresh. What was emitted is read with `emitted`."""
+    if request.param == "embedded":
+        opened: Any = await EmbeddedEngine.open(request.getfixturevalue("tmp_path") / "data", clock=clock)
+        await opened.create_schema()
+    else:
+        opened = await PostgresStore.open(request.getfixturevalue("postgres_settings"), tenant="shop", clock=clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def emitted(store: Any) -> Callable[[str], Awaitable[list[bytes]]]:
+    """The values of the records of a topic: of the log, or of the outbox on their way to it."""
+
+    async def read(topic: str) -> list[bytes]:
+        if isinstance(store, PostgresStore):
+            rows = await store.all(outbox.select().order_by(outbox.c.seq))
+            return [bytes(row["value"]) for row in rows if row["topic"] == topic]
+        return [record.value for partition in range(8) for record in await store.read(topic, partition)]
+
+    return read

@@ -14,7 +14,6 @@ from bus.delivery.outcome import Outcome, Write
 from bus.delivery.reconciler import Reconciler
 from bus.delivery.reported import reported
 from bus.delivery.sending_settings import SendingSettings
-from bus.log.embedded import EmbeddedEngine
 from bus.log.tables import timer
 from bus.log.topics import REPLY_STATUS
 from bus.message import Party, Reply, Status, decode
@@ -38,8 +37,8 @@ REPLY = Reply(
 class Gateway:
     """A reconciler of one process, over the real engine."""
 
-    def __init__(self, engine: EmbeddedEngine, clock: FakeClock, rule: str, **manifest: Any) -> None:
-        self.engine, self.clock, self.metrics = engine, clock, Metrics()
+    def __init__(self, engine: Any, emitted: Any, clock: FakeClock, rule: str, **manifest: Any) -> None:
+        self.engine, self.emitted, self.clock, self.metrics = engine, emitted, clock, Metrics()
         more: Any = {"name": "email", "kind": "deferred", "resolve_unknown": rule, **manifest}
         self.reconciler = Reconciler(
             [Manifest(**more)], store=engine, clock=clock, metrics=self.metrics, settings=SendingSettings(lease_s=180)
@@ -64,11 +63,7 @@ class Gateway:
         return await self.engine.one(ledger.reply_row, {"reply": reply.id})
 
     async def statuses(self) -> list[tuple[str, bool]]:
-        found = [
-            decode(record.value, Status)
-            for partition in range(8)
-            for record in await self.engine.read(REPLY_STATUS, partition)
-        ]
+        found = [decode(value, Status) for value in await self.emitted(REPLY_STATUS)]
         return [(status.state, status.permanent) for status in found]
 
     async def timers(self) -> list[Any]:
@@ -76,8 +71,8 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(engine: EmbeddedEngine, clock: FakeClock) -> Callable[..., Gateway]:
-    return lambda rule="resend-same-id", **manifest: Gateway(engine, clock, rule, **manifest)
+def gateway(store: Any, emitted: Any, clock: FakeClock) -> Callable[..., Gateway]:
+    return lambda rule="resend-same-id", **manifest: Gateway(store, emitted, clock, rule, **manifest)
 
 
 async def test_a_sending_that_is_under_way_is_left_alone_until_its_lease_is_over(gateway: Any) -> None:

@@ -12,7 +12,6 @@ from bus.delivery import ledger
 from bus.delivery.outcome import Outcome, Write
 from bus.delivery.sender import Sender
 from bus.delivery.sending_settings import SendingSettings
-from bus.log.embedded import EmbeddedEngine
 from bus.log.port import StoredRecord
 from bus.message import Party, Reply, Status, decode
 from bus.store.conversation import closed_write, heard_write
@@ -63,7 +62,7 @@ class Adapter:
 class Office:
     """A sender over the real engine. `handle` gives a reply's record to it and applies what it decides."""
 
-    def __init__(self, engine: EmbeddedEngine, clock: FakeClock, kind: str, **settings: Any) -> None:
+    def __init__(self, engine: Any, clock: FakeClock, kind: str, **settings: Any) -> None:
         self.engine, self.clock = engine, clock
         self.adapter = Adapter(kind, [])
         self.sender = Sender(
@@ -111,8 +110,8 @@ class Office:
 
 
 @pytest.fixture
-def office(engine: EmbeddedEngine, clock: FakeClock) -> Callable[..., Office]:
-    return lambda kind="deferred", **settings: Office(engine, clock, kind, **settings)
+def office(store: Any, clock: FakeClock) -> Callable[..., Office]:
+    return lambda kind="deferred", **settings: Office(store, clock, kind, **settings)
 
 
 def failures(outcome: Outcome) -> list[str]:
