@@ -14,8 +14,8 @@ from bus.engine import Engine
 from bus.errors import ConfigurationError
 from bus.store.blobs import Blobs
 from bus.telemetry import Metrics
-from deploy.engines import Opened, Part, open_engine
-from deploy.settings import BusSettings, ProductSettings
+from deploy.engines import Opened, Part, Role, open_engine
+from deploy.settings import ProductSettings
 from workers.packs import Pack, load
 
 __all__ = ["Core", "open_core"]
@@ -59,12 +59,16 @@ class Core:
     @property
     def member(self) -> str:
         """A name for this process in consumer groups."""
-        return f"{os.uname().nodename}-{os.getpid()}"
+        return _member()
 
     async def close(self) -> None:
         """Stop the parts and release the data folder."""
         await self.supervisor.stop()
         await self.opened.close()
+
+
+def _member() -> str:
+    return f"{os.uname().nodename}-{os.getpid()}"
 
 
 async def open_core(
@@ -74,12 +78,13 @@ async def open_core(
     public_url: str,
     metrics: Metrics | None = None,
     doors: bool = False,
-    ordinal: int = 0,
+    workers: bool = False,
+    name: str = "",
 ) -> Core:
     """Open (and create) the data folder and the engine of `[bus]`.
 
-    `doors`: the process takes contacts in, so with Kafka it needs a spool. `ordinal` tells processes of one group on
-    one host apart, where membership is static. Raises ConfigurationError when something cannot be used or is unsafe.
+    `doors`, `workers`, `name`: see `deploy.engines.Role`; without doors and workers the process only looks. Raises
+    ConfigurationError when something cannot be used or is unsafe.
     """
     data = settings.data_dir
     try:
@@ -88,12 +93,10 @@ async def open_core(
         signer = Signer(load_or_create_secret(settings.signing_key_file))
     except OSError as error:
         raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
-    bus: BusSettings = layers.section("bus", BusSettings)
     clock, pack, metrics = SystemClock(), load(settings.pack), metrics or Metrics()
     blobs = Blobs(settings.blobs_dir)
-    opened = await open_engine(
-        layers, settings, bus, pack=pack, clock=clock, metrics=metrics, doors=doors, ordinal=ordinal
-    )
+    role = Role(member=_member(), name=name, doors=doors, workers=workers)
+    opened = await open_engine(layers, settings, role=role, pack=pack, clock=clock, metrics=metrics)
     return Core(
         layers=layers,
         settings=settings,

@@ -33,6 +33,7 @@ DRAIN_S = 25.0
 """All of stopping fits under the 30 s that orchestrators grant."""
 _LEAVE_S = 4.0
 """Of these, kept for leaving the groups and closing the engine: without it others wait for a lease to run out."""
+_SPOOL_S = 1.0
 _DOORS_S = 8.0
 """Of these, kept for closing doors: sockets, mail sessions, a page that is being sent."""
 
@@ -123,6 +124,10 @@ class Process:
         await _within(self._doors_s, self._close_doors, "doors")
         await supervisor.stop("presence")
         await _within(1.0, self.presence.leave, "presence")
+        drain = self.core.opened.drain
+        if drain is not None:
+            # What the brokers do not have yet stays in the spool: another process of this host sends it, or the next.
+            await _within(_SPOOL_S + 0.5, lambda: drain(_SPOOL_S), "spool")
         await _within(max(1.0, deadline - loop.time()), self.core.close, "engine")
 
     async def _close_doors(self) -> None:
@@ -187,7 +192,7 @@ class Process:
             await asyncio.sleep(_RETAIN_S)
 
 
-async def _within(seconds: float, step: Callable[[], Awaitable[None]], name: str) -> None:
+async def _within(seconds: float, step: Callable[[], Awaitable[object]], name: str) -> None:
     """A step of stopping; one that hangs or fails must not keep the others from their turn."""
     try:
         async with asyncio.timeout(max(0.1, seconds)):

@@ -59,7 +59,13 @@ class _Build:
     """A process under construction: its address is taken before anything needs to name it."""
 
     def __init__(
-        self, layers: Layered, settings: ProductSettings, channels: Sequence[str], *, ordinal: int = 0
+        self,
+        layers: Layered,
+        settings: ProductSettings,
+        channels: Sequence[str],
+        *,
+        workers: bool,
+        name: str,
     ) -> None:
         configure_logging(settings.log_level)
         # Whatever is wrong in the settings is said before anything is made, opened or changed.
@@ -69,8 +75,7 @@ class _Build:
         self.layers, self.settings = layers, settings
         self.http_settings: HttpSettings = layers.section("http", HttpSettings)
         self.process: Process | None = None
-        self._doors = bool(channels)
-        self._ordinal = ordinal
+        self._role: dict[str, Any] = {"doors": bool(channels), "workers": workers, "name": name}
 
     async def open(self) -> Core:
         host_name, port = self.http_settings.host, self.http_settings.port
@@ -88,20 +93,13 @@ class _Build:
             ) from None
         self.base_url = f"http://{host_name}:{bound}"
         public_url = self.settings.public_url or self.base_url
-        return await open_core(
-            self.layers,
-            self.settings,
-            public_url=public_url,
-            metrics=metrics,
-            doors=self._doors,
-            ordinal=self._ordinal,
-        )
+        return await open_core(self.layers, self.settings, public_url=public_url, metrics=metrics, **self._role)
 
 
 async def run_up(layers: Layered, settings: ProductSettings, *, with_demo: bool, as_json: bool) -> None:
     """Everything in one process until SIGTERM or SIGINT."""
     stop = Stop()
-    build_up = _Build(layers, settings, settings.channels)
+    build_up = _Build(layers, settings, settings.channels, workers=True, name="up")
     demo: Any = None
     if with_demo:
         from deploy.demo.stage import Stage
@@ -158,7 +156,7 @@ async def run_part(
     if with_parent:
         stop.with_parent()
     share = share or Share(group="doors", workers=())
-    part = _Build(layers, settings, channels, ordinal=share.ordinal)
+    part = _Build(layers, settings, channels, workers=bool(share.workers), name=f"{share.group}-{share.ordinal}")
     if not channels:
         # Workers alone serve health and metrics on an address of their own.
         part.http_settings = HttpSettings(host=part.http_settings.host, port=0)
