@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bus.log.embedded import EmbeddedEngine
 from bus.log.kafka_client import Admin, client_options
 from bus.log.kafka_settings import KafkaSettings
+from bus.log.topics import reply_topic
 from bus.store.postgres_settings import PostgresSettings
 from bus.testing.clock import FakeClock
 from bus.testing.log_records import OTHER, TARGET, TOPIC
@@ -71,7 +72,7 @@ async def kafka_settings(kafka_bootstrap: str) -> AsyncIterator[KafkaSettings]:
         drain_s=5.0,
         rebalance_timeout_s=15.0,
     )
-    names = [TOPIC, OTHER, TARGET]
+    names = [TOPIC, OTHER, TARGET, reply_topic("email")]
     await apply_plan(settings, names)
     yield settings
     admin = Admin(**client_options(settings))

@@ -108,9 +108,13 @@ class KafkaLog:
             return 0
         return await retain(to_micros(now), self._groups, self._reader, deadline_s=self._settings.request_timeout_s)
 
-    async def close(self) -> None:
-        """Leave every group with what is finished committed, and the brokers."""
+    async def close_subscriptions(self) -> None:
+        """Leave every group with what is finished committed."""
         await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
+
+    async def close(self) -> None:
+        """Leave every group and the brokers."""
+        await self.close_subscriptions()
         await self._publisher.close()
         await self._reader.close()
         await self._groups.close()

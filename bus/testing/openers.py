@@ -2,9 +2,22 @@
 
 from pathlib import Path
 
-from bus.log.embedded import EmbeddedEngine
+import msgspec
 
-__all__ = ["embedded"]
+from bus.log.distributed import DistributedEngine
+from bus.log.embedded import EmbeddedEngine
+from bus.log.kafka_settings import KafkaSettings
+from bus.store.postgres_settings import PostgresSettings
+
+__all__ = ["Servers", "distributed", "embedded"]
+
+
+class Servers(msgspec.Struct, frozen=True, kw_only=True):
+    """The location of a distributed engine: as JSON it is the text that `distributed` opens."""
+
+    kafka: KafkaSettings
+    postgres: PostgresSettings
+    tenant: str = "shop"
 
 
 async def embedded(location: str) -> EmbeddedEngine:
@@ -12,3 +25,9 @@ async def embedded(location: str) -> EmbeddedEngine:
     engine = await EmbeddedEngine.open(Path(location))
     await engine.create_schema()
     return engine
+
+
+async def distributed(location: str) -> DistributedEngine:
+    """The distributed engine on servers that have its topics and tables, on the machine's clock."""
+    servers = msgspec.json.decode(location, type=Servers)
+    return await DistributedEngine.open(servers.kafka, servers.postgres, tenant=servers.tenant)

@@ -18,7 +18,7 @@ from bus.log.topics import reply_topic
 from bus.message import Party, Reply, decode
 from bus.store.port import Effect
 from bus.store.sql import insert_ignore, upsert
-from bus.testing.log_records import TARGET, TOPIC, records, records_of
+from bus.testing.log_records import TARGET, TOPIC, records, records_of, take
 
 __all__ = ["StoreConformance"]
 
@@ -62,7 +62,11 @@ class StoreConformance:
         """The engine under test."""
         raise NotImplementedError("a conformance suite needs the fixture `engine`")
 
+    async def settle(self, engine: Any) -> None:
+        """Wait until the engine has nothing left to append. For one that appends in the transaction: at once."""
+
     async def _emitted(self, engine: Any) -> list[str]:
+        await self.settle(engine)
         return [record.id for record in await records_of(engine, TARGET)]
 
     # Reading.
@@ -164,7 +168,7 @@ class StoreConformance:
     async def test_an_effect_finishes_its_delivery_and_a_failed_one_does_not(self, engine: Any) -> None:
         await engine.append(records(20))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
-        fetched = await subscription.fetch(100, 1.0)
+        fetched = await take(subscription, 20)
         stale = Write(statement=_bump, params={"b_id": "none", "b_version": 0, "b_value": b""}, expect=1)
         results = await engine.apply(
             [
@@ -177,14 +181,14 @@ class StoreConformance:
         behind = await engine.lag("g", [TOPIC])
         assert sum(count for count, _ in behind.values()) == len(failed)
         await subscription.close()
-        again = await (await engine.subscribe("g", [TOPIC], member="m2")).fetch(100, 1.0)
+        again = await take(await engine.subscribe("g", [TOPIC], member="m2"), len(failed))
         assert sorted(record.id for record in again) == sorted(record.id for record in failed)
         assert sorted(await self._emitted(engine)) == sorted({r.id for r in fetched} - {r.id for r in failed})
 
     async def test_a_delivery_is_finished_once(self, engine: Any) -> None:
         await engine.append(records(1))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
-        (record,) = await subscription.fetch(10, 1.0)
+        (record,) = await take(subscription, 1)
         effect = _effect(emit=(_record("out"),), source=Delivery.of("g", record))
         first = await engine.apply([effect, effect])
         (later,) = await engine.apply([effect])
@@ -194,9 +198,9 @@ class StoreConformance:
     async def test_an_effect_of_a_lost_partition_is_fenced_and_others_go_on(self, engine: Any) -> None:
         await engine.append(records(60))
         one = await engine.subscribe("g", [TOPIC], member="one")
-        fetched = await one.fetch(100, 1.0)
+        fetched = await take(one, 60)
         two = await engine.subscribe("g", [TOPIC], member="two")
-        await two.fetch(1, 0)
+        await two.fetch(0, 0)
         lost = {place.partition for place in two.generations}
         results = await engine.apply(
             [_effect(_write(r.id), emit=(_record(r.id, r.key),), source=Delivery.of("g", r)) for r in fetched]
@@ -210,7 +214,7 @@ class StoreConformance:
     async def test_what_a_closed_member_still_decides_is_fenced(self, engine: Any) -> None:
         await engine.append(records(5))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
-        fetched = await subscription.fetch(100, 1.0)
+        fetched = await take(subscription, 5)
         await subscription.close()
         results = await engine.apply([_effect(_write(r.id), source=Delivery.of("g", r)) for r in fetched])
         assert {result.reason for result in results} == {"fenced"}
@@ -219,7 +223,7 @@ class StoreConformance:
     async def test_an_outcome_of_nothing_finishes_its_delivery(self, engine: Any) -> None:
         await engine.append(records(3))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
-        fetched = await subscription.fetch(100, 1.0)
+        fetched = await take(subscription, 3)
         await engine.apply([Effect(outcome=NOTHING, source=Delivery.of("g", record)) for record in fetched])
         assert set((await engine.lag("g", [TOPIC])).values()) == {(0, 0.0)}
         assert await engine.apply([]) == []
@@ -252,6 +256,7 @@ class StoreConformance:
             to=Party(kind="email", address="x@y.example"),
         )  # fmt: skip
         await engine.apply([Effect(outcome=Outcome(replies=(reply,)))])
+        await self.settle(engine)
         (record,) = await records_of(engine, reply_topic("email"))
         assert (record.id, record.key, record.headers["tenant"]) == ("r-1", "k-1", "shop")
         assert decode(record.value, Reply) == reply
