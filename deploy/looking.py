@@ -1,5 +1,6 @@
 """Reading a data folder beside the running product: for the commands that list and show."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,9 @@ from deploy.settings import ProductSettings
 __all__ = ["contact_list", "group_rows", "opened", "reply_list"]
 
 _PAGE = 1000
+
+_NO_LIMIT = 2**62
+"""More rows than there will ever be: PostgreSQL takes no negative limit."""
 
 _dead = (
     select(dead_letter.c.group_name, func.count().label("letters"))
@@ -68,7 +72,9 @@ async def contact_list(core: Core, limit: int | None) -> list[Contact]:
 
 async def reply_list(core: Core, limit: int | None) -> list[dict[str, Any]]:
     """Replies of the tenant with their state, oldest first."""
-    rows = await core.engine.all(_replies, {"tenant": core.settings.tenant, "most": -1 if limit is None else limit})
+    rows = await core.engine.all(
+        _replies, {"tenant": core.settings.tenant, "most": _NO_LIMIT if limit is None else limit}
+    )
     listed: list[dict[str, Any]] = []
     for row in rows:
         reply = decode(row["body"].encode(), Reply)
@@ -98,18 +104,17 @@ async def group_rows(core: Core) -> list[dict[str, Any]]:
     letters = {row["group_name"]: row["letters"] for row in await core.engine.all(_dead)}
     waiting = {row["group_name"]: row["keys"] for row in await core.engine.all(_parked)}
     members = await present(core.engine, core.clock, core.settings.tenant)
-    rows: list[dict[str, Any]] = []
-    for group, topics in topics_by_group(core.settings.channels).items():
-        lag = await core.engine.lag(group, topics)
-        rows.append(
-            {
-                "tenant": core.settings.tenant,
-                "group": group,
-                "members": [member.member for member in members if group in member.runs],
-                "behind": sum(behind for behind, _ in lag.values()),
-                "oldest_s": max((age for _, age in lag.values()), default=0.0),
-                "parked": waiting.get(group, 0),
-                "dead_letters": letters.get(group, 0),
-            }
-        )
-    return rows
+    groups = topics_by_group(core.settings.channels)
+    lags = await asyncio.gather(*(core.engine.lag(group, topics) for group, topics in groups.items()))
+    return [
+        {
+            "tenant": core.settings.tenant,
+            "group": group,
+            "members": [member.member for member in members if group in member.runs],
+            "behind": sum(behind for behind, _ in lag.values()),
+            "oldest_s": max((age for _, age in lag.values()), default=0.0),
+            "parked": waiting.get(group, 0),
+            "dead_letters": letters.get(group, 0),
+        }
+        for group, lag in zip(groups, lags, strict=True)
+    ]
