@@ -1,1 +1,1 @@
-"""Benchmarks: each module has `run() -> list of rows {name, value, unit, goal, met}`."""
+"""Benchmarks: each module has `run(options) -> list of rows` (`deploy.bench.rows`)."""
