@@ -18,6 +18,7 @@ from bus.errors import Overloaded, StorageFull
 from bus.log.port import Record
 from bus.log.topics import CONTACT_RECEIVED
 from bus.message import BlobRef, Contact, Party, Quality, Status, derive_id, encode, envelope
+from bus.message.envelope import traceparent_of
 from bus.store.blobs import Blobs, digest_of
 from bus.telemetry import Metrics
 
@@ -178,6 +179,7 @@ def contact_record(contact: Contact) -> Record:
                 tenant=contact.tenant,
                 at=contact.received_at,
                 deadline=contact.deadline,
+                traceparent=traceparent_of("contact", contact.id),
             ),
             "contact-at": contact.received_at.isoformat(),
         },

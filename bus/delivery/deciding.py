@@ -20,6 +20,7 @@ from bus.delivery.worker import Worker
 from bus.log.port import Record, StoredRecord
 from bus.message.envelope import traceparent_of
 from bus.telemetry import Metrics
+from bus.tracing import Tracing
 
 __all__ = ["Decided", "Decider"]
 
@@ -60,6 +61,7 @@ class Decider:
         jitter: random.Random,
         retry: RetryPolicy,
         parking: ParkedKeys,
+        tracing: Tracing | None = None,
     ) -> None:
         self._worker = worker
         self._group = worker.group
@@ -69,6 +71,7 @@ class Decider:
         self._jitter = jitter
         self._retry = retry
         self._parking = parking
+        self._tracing = tracing
         self._failures: dict[Place, _Failures] = {}
 
     async def decide(self, hand: Hand, record: StoredRecord) -> Decided | TryAgain:
@@ -80,8 +83,13 @@ class Decider:
         if record.headers.get(ONLY_GROUP, self._group) != self._group:
             return Decided(record, NOTHING)
         hand.begin()
+        traceparent = ""
         try:
-            outcome = await self._worker.handle(record)
+            if self._tracing is None:
+                outcome = await self._worker.handle(record)
+            else:
+                with self._tracing.deciding(self._group, record) as traceparent:
+                    outcome = await self._worker.handle(record)
         except asyncio.CancelledError:
             if not hand.was_cut_off():
                 raise
@@ -90,7 +98,7 @@ class Decider:
             return self.failed(record, error)
         finally:
             hand.end()
-        return self._done(record, outcome)
+        return self._done(record, outcome, traceparent)
 
     def failed(self, record: StoredRecord, error: BaseException, detail: str = "") -> Decided | TryAgain:
         """What follows from a failure, of the decision or of its transaction."""
@@ -138,11 +146,11 @@ class Decider:
         if self._failures:
             self._failures.pop(place_of(record), None)
 
-    def _done(self, record: StoredRecord, outcome: Outcome) -> Decided:
+    def _done(self, record: StoredRecord, outcome: Outcome, traceparent: str = "") -> Decided:
         if isinstance(record, ParkedRecord):
             outcome = _with_write(outcome, release(self._group, record))
         if outcome.replies or outcome.emit:
-            outcome = self._complete(record, outcome)
+            outcome = self._complete(record, outcome, traceparent)
         return Decided(record, outcome)
 
     def _behind(self, record: StoredRecord, line: Line) -> Decided:
@@ -178,15 +186,25 @@ class Decider:
             reason=verdict.reason,
             attempts=attempts,
             now=now,
-            desk_case=self._desk_case,
+            desk_case=self._for_a_person,
         )
         return Decided(record, self._done(record, outcome).outcome, verdict)
 
-    def _complete(self, record: StoredRecord, outcome: Outcome) -> Outcome:
+    def _for_a_person(self, record: StoredRecord, reason: str) -> Outcome:
+        try:
+            return self._desk_case(record, reason)
+        except Exception as error:
+            # A letter without a case is found on the list; a record that stops the worker is found by nobody.
+            log.error(
+                "no case for a dead letter", group=self._group, topic=record.topic, record=record.id, exc_info=error
+            )
+            return NOTHING
+
+    def _complete(self, record: StoredRecord, outcome: Outcome, traceparent: str) -> Outcome:
         """Plan the replies in the ledger and hand the inherited headers on."""
         headers = {name: record.headers[name] for name in _INHERITED if name in record.headers}
-        if "traceparent" not in headers:
-            headers["traceparent"] = traceparent_of(record.topic, record.id)
+        if traceparent or "traceparent" not in headers:
+            headers["traceparent"] = traceparent or traceparent_of(record.topic, record.id)
         writes = list(outcome.writes)
         emit = [_with_headers(emitted, headers) for emitted in outcome.emit]
         now = self._clock.now()
@@ -223,8 +241,13 @@ def _with_write(outcome: Outcome, write: Write) -> Outcome:
 
 
 def _with_headers(record: Record, headers: Mapping[str, str]) -> Record:
+    """What was inherited, where the record says nothing of its own; where it comes from it cannot say itself."""
     return Record(
-        topic=record.topic, key=record.key, value=record.value, id=record.id, headers={**headers, **record.headers}
+        topic=record.topic,
+        key=record.key,
+        value=record.value,
+        id=record.id,
+        headers={**headers, **record.headers, "traceparent": headers["traceparent"]},
     )
 
 

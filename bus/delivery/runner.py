@@ -19,6 +19,7 @@ from bus.errors import TransientError
 from bus.log.port import Fenced, Log, StoredRecord, Subscription
 from bus.store.port import Store
 from bus.telemetry import Metrics
+from bus.tracing import Tracing
 
 __all__ = ["RunnerLimits", "WorkerRunner"]
 
@@ -50,6 +51,7 @@ class WorkerRunner:
         jitter: random.Random,
         retry: RetryPolicy | None = None,
         limits: RunnerLimits | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._worker = worker
         self._log = log_port
@@ -61,6 +63,7 @@ class WorkerRunner:
         self._jitter = jitter
         self._retry = retry or RetryPolicy()
         self._limits = limits or RunnerLimits()
+        self._tracing = tracing
         self._drain_s = self._limits.drain_s
         self._stopping = asyncio.Event()
 
@@ -111,6 +114,7 @@ class WorkerRunner:
             jitter=self._jitter,
             retry=self._retry,
             parking=parking,
+            tracing=self._tracing,
         )
         return Flow(
             self._worker,

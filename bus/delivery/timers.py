@@ -14,6 +14,7 @@ from bus.delivery.outcome import Outcome, Write
 from bus.log.port import Record
 from bus.log.tables import timer
 from bus.message import derive_id, envelope
+from bus.message.envelope import traceparent_of
 from bus.store.port import Effect, Row, Store
 from bus.telemetry import Metrics
 
@@ -70,7 +71,12 @@ class TimerService:
             value=bytes(row["value"]),
             id=record_id,
             headers=envelope(
-                record_id=record_id, kind=row["kind"], source="timers", tenant=row["tenant"], at=from_micros(row["due"])
+                record_id=record_id,
+                kind=row["kind"],
+                source="timers",
+                tenant=row["tenant"],
+                at=from_micros(row["due"]),
+                traceparent=traceparent_of("timer", record_id),
             ),
         )
         gone = Write(statement=_fire, params={"b_id": row["id"], "b_due": row["due"]}, expect=1)

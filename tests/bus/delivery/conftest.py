@@ -12,6 +12,7 @@ import pytest_asyncio
 import structlog
 
 from bus.delivery import flow as flow_module
+from bus.delivery.dead_letters import DeskCase
 from bus.delivery.outcome import Outcome
 from bus.delivery.retry import RetryPolicy
 from bus.delivery.runner import RunnerLimits, WorkerRunner
@@ -113,6 +114,7 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
         retry: RetryPolicy | None = None,
         limits: RunnerLimits | None = None,
         tracing: Tracing | None = None,
+        desk_case: DeskCase | None = None,
     ) -> AsyncGenerator[Member]:
         metrics = Metrics()
 
@@ -128,7 +130,7 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
             clock=clock,
             metrics=metrics,
             member=name,
-            desk_case=to_desk,
+            desk_case=desk_case or to_desk,
             jitter=random.Random(1),
             retry=retry or RetryPolicy(first_s=0.001, cap_s=0.002),
             limits=limits or RunnerLimits(fetch_wait_s=0.02, commit_retry_s=0.01),
