@@ -229,7 +229,7 @@ class Applier:
             sourced = [item for item in items if item.digest]
             if sourced:
                 commands.append(self._inbox(sourced))
-            steps = _steps(items)
+            steps = _steps(items, apart=opening is _SAVEPOINT)
             commands += [_command(step) for step in steps]
         except Exception as error:
             # A value that fits no column: found out before anything was sent, but the opening must match its undoing.
@@ -324,12 +324,12 @@ def _sort_out(items: Sequence[Item]) -> tuple[list[Item], list[tuple[Item, Item]
     return open_items, echoes
 
 
-def _steps(items: Sequence[Item]) -> list[_Step]:
+def _steps(items: Sequence[Item], *, apart: bool) -> list[_Step]:
     """The statements of the items in an order that no row can tell from theirs.
 
-    Rows for one statement are gathered while nothing else touches their table; a single item keeps to its order.
+    Rows for one statement are gathered while nothing else touches their table; with `apart` a single item's are not.
     """
-    if len(items) == 1:
+    if apart and len(items) == 1:
         return [_Step(prepared, [values], expect) for prepared, values, expect in items[0].writes]
     steps: list[_Step] = []
     waiting: dict[str, list[_Step]] = {}

@@ -26,7 +26,8 @@ _EVENTS = (
     .order_by(case_event.c.seq)
 )
 
-_NO_LIMIT = -1
+_NO_LIMIT = 2**62
+"""More rows than there will ever be: PostgreSQL takes no negative limit."""
 
 
 async def list_cases(store: Store, tenant: str, limit: int | None = None) -> list[dict[str, Any]]:
