@@ -61,11 +61,15 @@ class RelaySender:
 
     async def close(self) -> None:
         """End the connections; mails under way are finished first."""
-        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
-        while not self._idle.empty():
-            _quit(self._idle.get_nowait().smtp)
+        await asyncio.get_running_loop().run_in_executor(None, self._end)
 
     # In threads -----------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        self._pool.shutdown()
+        while not self._idle.empty():
+            # A relay may take its time to say goodbye, and may live on our own event loop (the demonstration's does).
+            _quit(self._idle.get_nowait().smtp)
 
     def _probe(self) -> str:
         try:
