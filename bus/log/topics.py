@@ -26,13 +26,12 @@ __all__ = [
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A declared topic.
 
-    `durability`: full (fsync before the yes) or normal (survives a crash of the process, not of the machine).
+    Every record of every topic is durable before whoever appends it is told so (docs/adr/0009).
     `lane`: live or deferred. `keep_days`: retention; the log is a way, not an archive.
     """
 
     name: str
     partitions: int = 8
-    durability: str = "full"
     lane: str = "deferred"
     keep_days: int = 7
 
