@@ -35,7 +35,7 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{told_port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 controller.quorum.voters={voters}
@@ -86,21 +86,31 @@ def free_ports(count: int) -> list[int]:
 
 
 class Brokers:
-    """A cluster. `start` returns when every broker answers; `stop` leaves no process behind."""
+    """A cluster. `start` returns when every broker answers; `stop` leaves no process behind.
+
+    `told_ports` are those that clients and the other brokers are told, where a line that can be broken stands between.
+    """
 
     def __init__(
-        self, folder: Path, *, count: int = 1, version: str = DEFAULT_VERSION, ports: Sequence[int] = ()
+        self,
+        folder: Path,
+        *,
+        count: int = 1,
+        version: str = DEFAULT_VERSION,
+        ports: Sequence[int] = (),
+        told_ports: Sequence[int] = (),
     ) -> None:
         self._folder = folder
         self._version = version
         self.ports = list(ports) or free_ports(count)
+        self._told_ports = list(told_ports) or self.ports
         self._controller_ports = free_ports(count)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
 
     @property
     def bootstrap(self) -> str:
         """Addresses for clients, separated by commas."""
-        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return ",".join(f"127.0.0.1:{port}" for port in self._told_ports)
 
     def start(self) -> None:
         """Format the folders and start every broker."""
@@ -113,7 +123,7 @@ class Brokers:
             home.mkdir(parents=True, exist_ok=True)
             properties = home / "server.properties"
             text = _PROPERTIES.format(
-                node=node, port=port, controller_port=controller_port, voters=voters, data=home / "data",
+                node=node, port=port, told_port=self._told_ports[node - 1], controller_port=controller_port, voters=voters, data=home / "data",
                 copies=copies, in_sync=max(1, copies - 1),
             )  # fmt: skip
             properties.write_text(text, encoding="utf-8")

@@ -31,6 +31,7 @@ def kinds_for(house: House, *, long: bool) -> Kinds:
         "blackhole-in": (0.7, _DOORS, (0.5, 4.0)),
         "blackhole-out": (0.7, _DOORS, (0.5, 4.0)),
         "yes-hidden": (1.0, ("sink",), (0.5, 2.0)),
+        "guest": (1.0, ("guest",), (0.5, 4.0)),
         "clock-skew": (0.8, [name for name in parts if name.startswith("worker")], (0.0, 1.0)),
         **house.extra_kinds(),
     }
@@ -85,6 +86,9 @@ class Disturber:
                 await asyncio.sleep(what.lasts)
                 house.go_on(what.target)
                 return stopped
+            case "guest":
+                # A member that joins and leaves moves partitions twice.
+                await house.visit(what.target, what.lasts)
             case "cut":
                 house.lines[what.target].cut()
             case "blackhole-in" | "blackhole-out":

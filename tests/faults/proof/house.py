@@ -241,6 +241,17 @@ class House(ABC):
         part.process.send_signal(number)
         return True
 
+    async def visit(self, name: str, seconds: float) -> None:
+        """One more worker comes, works for a while, and leaves as it is asked to. Raises RuntimeError if it does not."""
+        if name not in self.parts:
+            self._ports[name] = (free_port(), free_port())
+            log = self.folder / f"{name}.log"
+            self.parts[name] = Part(name, ("workers", "run", "all"), self._environment_of(name), log)
+        await self.start(name)
+        await asyncio.sleep(seconds)
+        if (code := await self.leave(name)) != 0:
+            raise RuntimeError(f"{name} left with {code}; see {self.parts[name].log}")
+
     async def leave(self, name: str) -> int:
         """SIGTERM; the exit code."""
         part = self.parts[name]
