@@ -1,11 +1,14 @@
 """What is particular to the embedded engine: leases, wake-ups, several engines on one folder, its limits."""
 
 import asyncio
+import queue
 import shutil
 import sqlite3
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -21,9 +24,11 @@ from bus.log.tables import log_member, log_once, log_partition, log_progress, ti
 from bus.log.topics import topic
 from bus.message import Party, Reply
 from bus.store.port import Effect
+from bus.store.sqlite_writer import Job
 from bus.testing.clock import FakeClock
 
 TOPIC = "test.contacts"
+PATIENCE_S = 30.0
 
 
 def _records(count: int, prefix: str = "r", topic_name: str = TOPIC) -> list[Record]:
@@ -75,8 +80,17 @@ class TestLeases:
         await engine.create_schema()
         await engine.subscribe("g", [TOPIC], member="m")
         before = await engine.one(select(log_member.c.heartbeat))
-        # The loop is blocked for longer than the lease; this is what is tested.
-        time.sleep(1.2)
+        beats = threading.Semaphore(0)
+        beat = engine._groups.beat
+
+        def counted(*given: Any) -> None:
+            beat(*given)
+            beats.release()
+
+        monkeypatch.setattr(engine._groups, "beat", counted)
+        # Waiting for a thread blocks the loop, for longer than the lease; this is what is tested.
+        for _ in range(10):
+            assert beats.acquire(timeout=PATIENCE_S)
         after = await engine.one(select(log_member.c.heartbeat))
         assert before is not None
         assert after is not None
@@ -91,7 +105,19 @@ class TestLeases:
         engine = await EmbeddedEngine.open(tmp_path)
         await engine.create_schema()
         await engine.subscribe("g", [TOPIC], member="m")
-        time.sleep(1.5)
+        ticks: queue.Queue[bool] = queue.Queue()
+        tick = engine._tick
+
+        def told() -> Job | None:
+            job = tick()
+            ticks.put(job is not None)
+            return job
+
+        engine._writer._tick = told
+        # Waiting for a thread blocks the loop. It counts as still when ten ticks in a row were for nothing.
+        idle = 0
+        while idle < 10:
+            idle = 0 if ticks.get(timeout=PATIENCE_S) else idle + 1
         row = await engine.one(select(log_member.c.heartbeat))
         assert row is not None
         assert time.monotonic() * 1e6 - row["heartbeat"] > 700_000
