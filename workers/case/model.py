@@ -169,6 +169,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     department: str = ""
     language: str = ""
     tone: str = "calm"
+    rises: int = 0
+    """How often the tone has risen from one contact to the next."""
     urgency: int = 0
     subject: str = ""
     channel: str = ""

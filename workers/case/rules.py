@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.message.reply import STATE_RANK
-from workers.case import hold, model
+from workers.case import hold, model, temper
 from workers.case.closing import SAYS_NOTHING_NEW, what_is_missing
 from workers.case.model import PERSON_PROMISE, CaseEvent, CaseState, Promise, Question, ReplyNote
 
@@ -25,6 +25,7 @@ __all__ = [
     "Refused",
     "Reply",
     "Track",
+    "Understand",
     "decide",
     "evolve",
 ]
@@ -64,6 +65,13 @@ class Receive(_Command, frozen=True, kw_only=True):
     """A contact of the customer came in. Once per contact; a closed case opens again."""
 
     received: model.Received
+
+
+class Understand(_Command, frozen=True, kw_only=True):
+    """What triage made of a contact. From the tone `supervisor_at` on, or when it rises again, a supervisor is told."""
+
+    understood: model.Understood
+    supervisor_at: str
 
 
 class Reply(_Command, frozen=True, kw_only=True):
@@ -111,7 +119,7 @@ class Happened(_Command, frozen=True, kw_only=True):
     event: CaseEvent
 
 
-Command = Open | Receive | Reply | Track | HandOver | Hold | ComeBack | Close | Happened
+Command = Open | Receive | Understand | Reply | Track | HandOver | Hold | ComeBack | Close | Happened
 
 
 def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[CaseEvent, ...]:
@@ -128,6 +136,8 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
     match command:
         case Receive():
             return _receive(state, command.received, now)
+        case Understand():
+            return _understand(state, command, now)
         case Reply():
             return _reply(state, command.planned, now)
         case Track():
@@ -153,6 +163,12 @@ def _receive(state: CaseState, received: model.Received, now: datetime) -> tuple
         # Whoever writes to a person waits for that person's next words.
         return (received, *hold.begin(state, received.route.channel, now))
     return (received,)
+
+
+def _understand(state: CaseState, command: Understand, now: datetime) -> tuple[CaseEvent, ...]:
+    reason = temper.supervisor_for(state, command.understood.tone, command.supervisor_at)
+    called = (model.SupervisorCalled(at=now, reason=reason),) if reason else ()
+    return (command.understood, *called)
 
 
 def _reply(state: CaseState, planned: model.ReplyPlanned, now: datetime) -> tuple[CaseEvent, ...]:
@@ -274,6 +290,7 @@ def _understood(state: CaseState, event: model.Understood) -> dict[str, Any]:
         "intents": intents,
         "language": event.language or state.language,
         "tone": event.tone,
+        "rises": temper.rises(state, event.tone),
         "urgency": max(state.urgency, event.urgency),
         "department": state.department or event.department,
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from bus.store.permission import suppression_write
 from workers.case import model
 from workers.case.closing import AUTOMATIC
-from workers.case.rules import Close, Receive, Refused
+from workers.case.rules import Close, Receive, Refused, Understand
 from workers.case.work import Understanding
 from workers.dialogue import engine, proof
 from workers.dialogue.articles import AnswerFromArticle
@@ -74,20 +74,19 @@ def record_contact(turn: Turn) -> bool:
     )
     if not turn.draft.do(Receive(received=received)):
         return False
-    turn.draft.tell(
-        model.Understood(
-            at=turn.now,
-            contact=contact.id,
-            intents=tuple(intent.label for intent in understood.intents),
-            confidence=understood.intents[0].confidence if understood.intents else 0.0,
-            department=turn.department,
-            language="" if contact.channel == "link" else understood.language,
-            tone=understood.tone,
-            urgency=understood.urgency,
-            legal=understood.legal,
-            reasons=understood.reasons,
-        )
+    heard = model.Understood(
+        at=turn.now,
+        contact=contact.id,
+        intents=tuple(intent.label for intent in understood.intents),
+        confidence=understood.intents[0].confidence if understood.intents else 0.0,
+        department=turn.department,
+        language="" if contact.channel == "link" else understood.language,
+        tone=understood.tone,
+        urgency=understood.urgency,
+        legal=understood.legal,
+        reasons=understood.reasons,
     )
+    turn.draft.do(Understand(understood=heard, supervisor_at=turn.pack.policy.service.supervisor_at))
     return True
 
 

@@ -4,6 +4,8 @@ Money is a table of currency to minor units, so that a limit is never converted 
 the name says working days.
 """
 
+from typing import Literal
+
 import msgspec
 
 from workers.packs.hours import OpeningHours
@@ -89,12 +91,14 @@ class Sales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Promises about time: until a person answers per lane, the notice before a case is closed, parcels.
 
-    What a person shall do is counted in `hours`, the time while people of the company work.
+    What a person shall do is counted in `hours`, the time while people of the company work. From the tone
+    `supervisor_at` on a supervisor is called at once; else when a customer's tone has risen twice.
     """
 
     hours: OpeningHours
     person_minutes_live: int
     person_open_hours_deferred: int
+    supervisor_at: Literal["upset", "angry", "abusive"]
     closing_notice_days: int
     callback_open_hours: int
     delivery_working_days: dict[str, int]
