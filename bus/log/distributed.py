@@ -22,6 +22,7 @@ from bus.log.kafka import KafkaLog
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.kafka_subscription import KafkaSubscription
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
+from bus.log.progress import PartitionProgress
 from bus.store.outbox import OutboxRelay
 from bus.store.port import Effect, Result, Row
 from bus.store.postgres import PostgresStore
@@ -46,8 +47,13 @@ nobody."""
 _LOOK_S = 0.05
 """How often to look into the outbox for what another process relays."""
 
+_Place = tuple[str, str, int, int]
+"""Group, topic, partition, generation."""
+
 _Name = tuple[str, str]
 """Topic and id of a record."""
+
+_Arrival = tuple[_Name, asyncio.Future[None]]
 
 _resting = select(outbox.c.topic, outbox.c.id).where(outbox.c.id.in_(bindparam("ids", expanding=True)))
 _any_resting = select(outbox.c.seq).limit(1)
@@ -105,9 +111,7 @@ class DistributedEngine:
         if not once:
             return await self._log.append(records)
         loop = asyncio.get_running_loop()
-        arrivals: list[tuple[_Name, asyncio.Future[None]]] = [
-            ((record.topic, record.id), loop.create_future()) for record in records
-        ]
+        arrivals: list[_Arrival] = [((record.topic, record.id), loop.create_future()) for record in records]
         for name, arrival in arrivals:
             self._awaited.setdefault(name, set()).add(arrival)
         try:
@@ -157,32 +161,35 @@ class DistributedEngine:
 
     async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:
         results: list[Result | None] = [None] * len(effects)
-        owners: dict[tuple[str, str, int, int], KafkaSubscription | None] = {}
+        owned: dict[_Place, tuple[KafkaSubscription, PartitionProgress] | None] = {}
         given: list[int] = []
-        for place, effect in enumerate(effects):
+        for index, effect in enumerate(effects):
             source = effect.source
-            if source is None:
-                given.append(place)
-                continue
-            owned = _ownership(source)
-            if owned not in owners:
-                owners[owned] = await self._log.owner_of(source)
-            owner = owners[owned]
-            progress = owner.progress_of(source) if owner is not None else None
-            if progress is None:
-                results[place] = _FENCED
-            elif not progress.is_out(source.offset):
-                results[place] = _DUPLICATE
-            else:
-                given.append(place)
+            if source is not None:
+                place = _place(source)
+                if place not in owned:
+                    owned[place] = await self._log.owner_of(source)
+                found = owned[place]
+                if found is None or not found[1].is_out(source.offset):
+                    results[index] = _FENCED if found is None else _DUPLICATE
+                    continue
+            given.append(index)
         # The same delivery twice among these effects is the inbox's to sort out, as it is between processes.
-        for place, result in zip(given, await self._store.apply([effects[place] for place in given]), strict=True):
-            results[place] = result
-            source = effects[place].source
+        finished: set[_Place] = set()
+        for index, result in zip(given, await self._store.apply([effects[index] for index in given]), strict=True):
+            results[index] = result
+            source = effects[index].source
             if source is not None and (result.applied or result.reason == "duplicate"):
-                owner = owners[_ownership(source)]
-                if owner is not None:
-                    owner.finish(source)
+                place = _place(source)
+                found = owned[place]
+                if found is not None:
+                    # Lost meanwhile, it is counted on a progress that nobody looks at any more.
+                    found[1].finish(source.offset)
+                    finished.add(place)
+        for place in finished:
+            found = owned[place]
+            if found is not None:
+                found[0].note(TopicPartition(place[1], place[2]))
         return [result for result in results if result is not None]
 
     async def drained(self) -> bool:
@@ -198,9 +205,9 @@ class DistributedEngine:
                 if not arrival.done():
                     arrival.set_result(None)
 
-    async def _seen(self, arrivals: Sequence[tuple[_Name, asyncio.Future[None]]]) -> None:
+    async def _seen(self, arrivals: Sequence[_Arrival]) -> None:
         """Wait until records are in the log, whoever relays them."""
-        left = list(arrivals)
+        left: list[_Arrival] = list(arrivals)
         with contextlib.suppress(TimeoutError, TransientError):
             async with asyncio.timeout(_SEEN_WITHIN_S):
                 while left:
@@ -212,5 +219,5 @@ class DistributedEngine:
                         left = [(name, arrival) for name, arrival in left if name in resting]
 
 
-def _ownership(source: Delivery) -> tuple[str, str, int, int]:
+def _place(source: Delivery) -> _Place:
     return source.group, source.topic, source.partition, source.generation

@@ -19,7 +19,7 @@ from bus.log.kafka_retention import retain
 from bus.log.kafka_settings import KafkaSettings, check_settings
 from bus.log.kafka_subscription import KafkaSubscription
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
-from bus.log.progress import Standing
+from bus.log.progress import PartitionProgress, Standing
 from bus.log.topics import topic as declared
 
 __all__ = ["KafkaLog"]
@@ -121,12 +121,13 @@ class KafkaLog:
 
     # For the engine.
 
-    async def owner_of(self, delivery: Delivery) -> KafkaSubscription | None:
-        """The subscription that owns the delivery's partition in the generation of its fetch."""
+    async def owner_of(self, delivery: Delivery) -> tuple[KafkaSubscription, PartitionProgress] | None:
+        """Who owns the delivery's partition in the generation of its fetch, and the progress to count it on."""
         for subscription in self._of_group(delivery.group):
             await subscription.settled()
-            if subscription.progress_of(delivery) is not None:
-                return subscription
+            progress = subscription.progress_of(delivery)
+            if progress is not None:
+                return subscription, progress
         return None
 
     def _of_group(self, group: str) -> list[KafkaSubscription]:

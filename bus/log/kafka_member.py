@@ -266,8 +266,7 @@ class KafkaMember(ConsumerRebalanceListener):
                     if standing is None:
                         # Committed as it is: from now on the group's share of the log is known to retention.
                         standing = Standing(position)
-                        self._dirty.add(place)
-                        self._to_commit.set()
+                        self.note(place)
                     progress[place] = PartitionProgress(generation=next(self._of.generations), standing=standing)
                 if position != progress[place].position:
                     self._consumer.seek(partition, progress[place].position)
@@ -385,15 +384,14 @@ class KafkaMember(ConsumerRebalanceListener):
         if progress is None:
             waiting.clear()
             return []
-        messages: list[Any] = []
-        while waiting and len(messages) < count:
-            message = waiting.popleft()
-            if message.offset >= progress.position:
-                messages.append(message)
+        messages = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+        if messages and messages[0].offset < progress.position:
+            messages = [message for message in messages if message.offset >= progress.position]
         known = progress.hand_out([message.offset for message in messages])
-        generation = progress.generation
-        topic = place.topic
-        return [stored(message, topic, generation) for message in messages if message.offset not in known]
+        if known:
+            messages = [message for message in messages if message.offset not in known]
+        topic, generation = place.topic, progress.generation
+        return [stored(message, topic, generation) for message in messages]
 
     # Committing.
 
@@ -402,10 +400,9 @@ class KafkaMember(ConsumerRebalanceListener):
         progress = self.progress.get(TopicPartition(delivery.topic, delivery.partition))
         return progress if progress is not None and progress.generation == delivery.generation else None
 
-    def finish(self, delivery: Delivery, progress: PartitionProgress) -> None:
-        """Count a record as finished, to be committed within the next moments."""
-        progress.finish(delivery.offset)
-        self._dirty.add(TopicPartition(delivery.topic, delivery.partition))
+    def note(self, place: TopicPartition) -> None:
+        """Records of a partition were finished on its progress: to be committed within the next moments."""
+        self._dirty.add(place)
         self._to_commit.set()
 
     async def commit(self, finished: Sequence[Delivery]) -> None:
@@ -417,7 +414,8 @@ class KafkaMember(ConsumerRebalanceListener):
             epoch = self._epoch
             owned = [(each, progress) for each in finished if (progress := self.progress_of(each)) is not None]
             for delivery, progress in owned:
-                self.finish(delivery, progress)
+                progress.finish(delivery.offset)
+                self.note(TopicPartition(delivery.topic, delivery.partition))
             try:
                 await self._flush()
             except Fenced:

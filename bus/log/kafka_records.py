@@ -45,7 +45,10 @@ def wire(record: Record) -> Wire:
 
 def stored(message: Any, topic: str, generation: int) -> StoredRecord:
     """A record as the client read it. Whoever wrote it: what is no text is read as far as it is."""
-    headers = {name: value.decode("utf-8", "replace") if value else "" for name, value in message.headers}
+    try:
+        headers: dict[str, str] = {name: value.decode() for name, value in message.headers}
+    except (UnicodeDecodeError, AttributeError):
+        headers = {name: value.decode("utf-8", "replace") if value else "" for name, value in message.headers}
     record_id = headers.pop(_ID, None)
     if record_id is None and (record_id := headers.get(_ENVELOPE_ID)) is None:
         record_id = f"{topic}/{message.partition}/{message.offset}"

@@ -119,12 +119,10 @@ class KafkaSubscription:
         """The progress to count a delivery on, if we own the partition in the generation of its fetch."""
         return self._member.progress_of(delivery) if self._member is not None else None
 
-    def finish(self, delivery: Delivery) -> None:
-        """Count a delivery as finished, to be committed soon; nothing when its partition is lost."""
-        member = self._member
-        progress = member.progress_of(delivery) if member is not None else None
-        if member is not None and progress is not None:
-            member.finish(delivery, progress)
+    def note(self, place: TopicPartition) -> None:
+        """Records of a partition were finished on its progress: commit that soon."""
+        if self._member is not None:
+            self._member.note(place)
 
     async def flush(self) -> None:
         """Commit now what is finished. Raises TransientError."""
