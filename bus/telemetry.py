@@ -110,6 +110,8 @@ def configure_logging(level: str = "INFO") -> None:
     )
     for noisy in ("mail.log", "aiohttp.access", "twilio.http_client", "watchfiles", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # With every broker away the client complains many times a second; what that means is said by our own lines.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 class Metrics:

@@ -99,8 +99,8 @@ async def gatehouse(
     # The door of the chat takes several visitors of one address, and they type as fast as they can.
     chat = {"sockets_per_peer": 500, "sessions_per_peer_per_minute": 6000, "messages_per_second": 500.0,
             "message_burst": 500}  # fmt: skip
-    adapters = {"email": {"smtp_port": smtp}, "phone": {"hotline": HOTLINE}, "chat": chat,
-                "post": {"scan_every_s": 0.2, "stable_s": 0.2, "retry_first_s": 0.5}}  # fmt: skip
+    adapters = {"email": {"smtp_port": smtp}, "phone": {"hotline": HOTLINE, "think_hold_s": 0.0}, "chat": chat,
+                "post": {"scan_every_s": 0.2, "stable_s": 0.2, "retry_first_s": 0.5, "doubtful_s": 1.0}}  # fmt: skip
     given = {name: section for name, section in adapters.items() if name in channels}
     layers = load_layers(None, {}, {"product": {"data": str(folder / "data")}, "adapters": given})
     settings: ProductSettings = layers.section("product", ProductSettings)
