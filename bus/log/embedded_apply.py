@@ -61,7 +61,7 @@ class _Rows:
         """Write, at once or with the next `flush`. Raises _GuardFailed."""
         batch = prepared.batch
         # Without a guard two updates of one row would be one, and which of them stays would be chance.
-        if batch is None or expect != 1 and (expect is not None or batch.kind == "update"):
+        if batch is None or (expect != 1 and (expect is not None or batch.kind == "update")):
             for name in [name for name in self._waiting if name in sql]:
                 self._write(name)
             _guard(self._transaction.execute(sql, values).rowcount, expect, sql)
