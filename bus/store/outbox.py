@@ -2,7 +2,8 @@
 
 The outbox has eight shards by hash of the key, and each is relayed by one process at a time: by the one that holds its
 advisory lock. The lock belongs to a database session, so a process that dies loses it with its connection, and the
-others take over. Processes that relay share the shards evenly.
+others take over. Processes that relay share the shards evenly. Within a shard topics do not wait for one another: a
+record's place is promised among those of its key on its topic, and one topic that takes nothing shall hold up no other.
 
 Why order holds. Two records of one key are in order when the second was decided in knowledge of the first: because its
 transaction guarded a row that the first one's had changed. It could pass that guard only after the first had committed,
@@ -17,6 +18,7 @@ took over): with the same ids, in the same order. Whoever reads finds the ids in
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from zlib import crc32
@@ -29,7 +31,7 @@ from bus.log.port import Record
 from bus.store.postgres import CHANNEL, PostgresStore
 from bus.store.postgres_apply import SHARDS
 from bus.store.postgres_errors import ServerError, raise_if_failed
-from bus.store.postgres_sql import int_array, long_array, text_of
+from bus.store.postgres_sql import int_array, long_array, text_array, text_of
 from bus.store.postgres_wire import Command, Wire
 
 __all__ = ["OutboxRelay", "Publish"]
@@ -49,6 +51,9 @@ _SHARE_S = 1.0
 _BATCH = 250
 """Records of a shard at a time: as many as one append takes well, few enough to be read again after a failure."""
 
+_Place = tuple[int, str]
+"""Shard and topic: what is published by one append at a time."""
+
 _SILENCE_MS = 10_000
 """A session that asks nothing for so long is ended by the server: its process stands still and holds shards."""
 
@@ -65,6 +70,8 @@ _READ = text_of(
     "SELECT found.shard, found.seq, found.topic, found.key, found.id, found.headers, found.value"
     " FROM unnest($2::INTEGER[]) AS mine(shard) CROSS JOIN LATERAL ("
     "SELECT outbox.* FROM outbox WHERE outbox.tenant = $1::VARCHAR AND outbox.shard = mine.shard"
+    " AND NOT EXISTS (SELECT FROM unnest($4::INTEGER[], $5::VARCHAR[]) AS busy(shard, topic)"
+    " WHERE busy.shard = outbox.shard AND busy.topic = outbox.topic)"
     " ORDER BY outbox.tenant, outbox.shard, outbox.seq LIMIT $3::INTEGER) AS found"
 )
 _DELETE = text_of(
@@ -101,11 +108,12 @@ class OutboxRelay:
         # Another tenant's locks in the same database are others.
         self._space = crc32(f"{CHANNEL}/{self._tenant}".encode()) - 2**31
         self._owned: set[int] = set()
-        self._publishing: dict[int, asyncio.Task[None]] = {}
+        self._publishing: dict[_Place, asyncio.Task[None]] = {}
         self._acknowledged: list[tuple[int, int]] = []
         self._fresh: set[int] = set()
         """Owned shards that may have rows which nobody has looked for."""
-        self._pauses: dict[int, float] = {}
+        self._pauses: dict[_Place, tuple[float, float]] = {}
+        """Places that took nothing: until when they are left alone, and for how long the next time."""
         self._awake = asyncio.Event()
         self._closing = False
         self._looked = self._shared = 0.0
@@ -116,8 +124,8 @@ class OutboxRelay:
         return frozenset(self._owned)
 
     @property
-    def publishing(self) -> frozenset[int]:
-        """The shards of which records are on their way now."""
+    def publishing(self) -> frozenset[tuple[int, str]]:
+        """The shards and topics of which records are on their way now."""
         return frozenset(self._publishing)
 
     def wake(self, shards: frozenset[int]) -> frozenset[int]:
@@ -188,34 +196,49 @@ class OutboxRelay:
         if now - self._looked >= _POLL_S:
             self._looked = now
             self._fresh |= self._owned
-        idle = {
-            shard
-            for shard in self._fresh
-            if shard in self._owned and shard not in self._publishing and self._pauses.get(shard, 0) <= now
-        }
+        wanted = self._fresh & self._owned
         commands: list[Command] = []
         if self._acknowledged:
             commands.append(self._deletion())
-        if idle:
+        if wanted:
             # What comes after this reading is told anew.
-            self._fresh -= idle
-            commands.append((_READ, [self._tenant.encode(), int_array(sorted(idle)), b"%d" % _BATCH], (0, 1, 0)))
+            self._fresh -= wanted
+            commands.append(self._reading(wanted, now))
         if commands:
             results = await self._ask(commands)
-            if idle:
+            if wanted:
                 self._start(self._wire.rows(results[-1]))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_S):
                 await self._awake.wait()
 
-    def _start(self, rows: Sequence[_Row]) -> None:
-        by_shard: dict[int, list[_Row]] = {}
-        for row in rows:
-            by_shard.setdefault(row[0], []).append(row)
-        for shard, lines in by_shard.items():
-            self._publishing[shard] = asyncio.create_task(self._relay(shard, lines))
+    def _reading(self, shards: set[int], now: float) -> Command:
+        left_alone = {place for place, (until, _) in self._pauses.items() if until > now}
+        busy = sorted(left_alone | self._publishing.keys())
+        values = [
+            self._tenant.encode(),
+            int_array(sorted(shards)),
+            b"%d" % _BATCH,
+            int_array([shard for shard, _ in busy]),
+            text_array([topic for _, topic in busy]),
+        ]
+        return _READ, values, (0, 1, 0, 1, 1)
 
-    async def _relay(self, shard: int, rows: Sequence[_Row]) -> None:
+    def _start(self, rows: Sequence[_Row]) -> None:
+        batches: dict[_Place, list[_Row]] = {}
+        counts: Counter[int] = Counter()
+        for row in rows:
+            batches.setdefault((row[0], row[2]), []).append(row)
+            counts[row[0]] += 1
+        for place, lines in batches.items():
+            self._publishing[place] = asyncio.create_task(self._relay(place, lines))
+        for shard, count in counts.items():
+            if count == _BATCH:
+                # There is more than was read, perhaps of topics that are free.
+                self._fresh.add(shard)
+                self._awake.set()
+
+    async def _relay(self, place: _Place, rows: Sequence[_Row]) -> None:
         try:
             await self._publish(
                 [
@@ -223,20 +246,17 @@ class OutboxRelay:
                     for _, _, topic, key, record_id, headers, value in rows
                 ]
             )
-        except ContactbusError as error:
-            log.warning("records rest in the outbox", count=len(rows), reason=type(error).__name__)
-            self._pauses[shard] = self._loop.time() + _PAUSE_FIRST_S
         except Exception as error:
-            log.error("records rest in the outbox", count=len(rows), exc_info=error)
-            self._pauses[shard] = self._loop.time() + _PAUSE_LONGEST_S
+            log.warning("records rest in the outbox", count=len(rows), topic=place[1], reason=type(error).__name__)
+            _, pause = self._pauses.get(place, (0, _PAUSE_FIRST_S))
+            self._pauses[place] = self._loop.time() + pause, min(pause * 2, _PAUSE_LONGEST_S)
         else:
             self._acknowledged += [(row[0], row[1]) for row in rows]
-            self._pauses.pop(shard, None)
+            self._pauses.pop(place, None)
         finally:
-            self._publishing.pop(shard, None)
-            if shard in self._pauses or len(rows) == _BATCH:
-                # There is more than was read; of what came since somebody has told.
-                self._fresh.add(shard)
+            self._publishing.pop(place, None)
+            # What came for this place meanwhile was not read.
+            self._fresh.add(place[0])
             self._awake.set()
 
     def _deletion(self) -> Command:
@@ -253,7 +273,8 @@ class OutboxRelay:
         fair = -(-SHARDS // max(members, 1))
         surplus = len(self._owned) - fair
         if surplus > 0:
-            leave = [shard for shard in sorted(self._owned) if shard not in self._publishing][:surplus]
+            busy = {shard for shard, _ in self._publishing}
+            leave = sorted(self._owned - busy)[:surplus]
             self._owned.difference_update(leave)
             # What was acknowledged is deleted before another may read it.
             commands = [self._deletion()] if self._acknowledged else []

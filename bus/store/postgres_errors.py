@@ -76,11 +76,12 @@ def kind_of(sqlstate: str) -> Kind:
 def raise_if_failed(result: PGresult) -> None:
     """Raise ServerError when a result is an error's.
 
-    Only the primary message is kept: details and hints quote the values of rows.
+    Only the primary message is kept, and not of wrong values: the rest quotes what stands in rows.
     """
     status = result.status
     if status == _FATAL:
-        raise ServerError(_field(result, _SQLSTATE) or "XX000", _field(result, _PRIMARY))
+        sqlstate = _field(result, _SQLSTATE) or "XX000"
+        raise ServerError(sqlstate, "a value does not fit" if sqlstate[:2] == "22" else _field(result, _PRIMARY))
     if status == _ABORTED:
         raise ServerError("XX000", "a statement before it failed")
 

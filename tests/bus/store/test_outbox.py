@@ -190,12 +190,40 @@ async def test_one_shard_that_hangs_holds_up_no_other(store: PostgresStore) -> N
         await until(lambda: len(relay.owned) == SHARDS)
         topic.held = asyncio.Event()
         await store.apply([emitting("held")])
-        await until(lambda: relay.publishing == {shard_of("k")})
+        await until(lambda: relay.publishing == {(shard_of("k"), "t")})
         held, topic.held = topic.held, None
         await store.apply([emitting("free", key=other)])
         await topic.until(lambda: topic.ids == ["free"])
         held.set()
         await topic.until(lambda: topic.ids == ["free", "held"])
+
+
+async def test_one_topic_that_takes_nothing_holds_up_no_other(store: PostgresStore) -> None:
+    topic = Topic()
+    missing: list[str] = []
+
+    async def publish(records: Sequence[Record]) -> None:
+        if records[0].topic == "missing":
+            missing.append(records[0].id)
+            raise TransientError("there is no such topic")
+        await topic.publish(records)
+
+    def both(n: int) -> Effect:
+        records = tuple(Record(topic=name, key="k", value=b"", id=f"{name}{n}") for name in ("missing", "t"))
+        return Effect(outcome=Outcome(emit=records))
+
+    relay = OutboxRelay(store, publish)
+    store.on_emitted(relay.wake)
+    running = asyncio.create_task(relay.run())
+    # More than one reading of the shard finds of the topic that takes nothing.
+    await store.apply([both(n) for n in range(300)])
+    await topic.until(lambda: len(topic.records) == 300)
+    await until(lambda: len(missing) > 3)
+    await relay.close()
+    await running
+    assert topic.ids == [f"t{n}" for n in range(300)]
+    assert set(missing) == {"missing0"}
+    assert (await store.backlog())[0] == 300
 
 
 async def test_processes_share_the_shards_and_take_over_from_one_another(
