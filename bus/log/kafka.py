@@ -20,6 +20,7 @@ from bus.log.kafka_settings import KafkaSettings, check_settings
 from bus.log.kafka_subscription import KafkaSubscription
 from bus.log.port import Delivery, Drain, Record, StoredRecord, TopicPartition
 from bus.log.progress import PartitionProgress, Standing
+from bus.log.topics import is_declared
 from bus.log.topics import topic as declared
 
 __all__ = ["KafkaLog"]
@@ -102,11 +103,13 @@ class KafkaLog:
     async def retain(self, now: datetime) -> int:
         """Delete what is at `now` older than its topic keeps and finished by every group; how many records went.
 
-        Without a prefix nobody can say which topics of the cluster are ours: then nothing is deleted here.
+        Without a prefix only topics that the house declares are touched: others may share the cluster.
         """
+        deadline_s = self._settings.request_timeout_s
+        topics = await self._groups.topics(deadline_s=deadline_s)
         if not self._settings.topic_prefix:
-            return 0
-        return await retain(to_micros(now), self._groups, self._reader, deadline_s=self._settings.request_timeout_s)
+            topics = [name for name in topics if is_declared(name)]
+        return await retain(to_micros(now), topics, self._groups, self._reader, deadline_s=deadline_s)
 
     async def close_subscriptions(self) -> None:
         """Leave every group with what is finished committed."""

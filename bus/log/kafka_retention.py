@@ -4,7 +4,7 @@ The brokers' own retention looks at the clock alone: what nobody had handled yet
 customer. So the time of a topic on the brokers is only the last net, and this is what ordinarily forgets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -20,11 +20,13 @@ log = structlog.get_logger()
 _DAY_MICROS = 86_400_000_000
 
 
-async def retain(now: int, groups: GroupsClient, reader: KafkaReader, *, deadline_s: float) -> int:
-    """Delete all that may go at `now` (microseconds); the number of records. Raises TransientError."""
+async def retain(
+    now: int, topics: Sequence[str], groups: GroupsClient, reader: KafkaReader, *, deadline_s: float
+) -> int:
+    """Delete all that may go of these topics at `now` (microseconds); the number of records. Raises TransientError."""
     gone = 0
     names = await groups.groups(deadline_s=deadline_s)
-    for topic in await groups.topics(deadline_s=deadline_s):
+    for topic in topics:
         places = [TopicPartition(topic, number) for number in range(declared(topic).partitions)]
         young = await reader.since(places, now - declared(topic).keep_days * _DAY_MICROS)
         begins, _ = await reader.bounds(places, deadline_s=deadline_s)

@@ -16,6 +16,7 @@ __all__ = [
     "LIVE_CHANNELS",
     "REPLY_STATUS",
     "Topic",
+    "is_declared",
     "lane_of",
     "reply_topic",
     "topic",
@@ -71,6 +72,16 @@ def reply_topic(channel: str) -> str:
 
 def topic(name: str) -> Topic:
     """The declaration of a topic. Work and reply topics follow their pattern, so a new channel declares itself."""
+    # Dead letters and topics of tests: same defaults.
+    return _declaration(name) or Topic(name=name)
+
+
+def is_declared(name: str) -> bool:
+    """Whether a topic is one of the house: among the topics of a cluster that others use too, ours are told by it."""
+    return _declaration(name) is not None
+
+
+def _declaration(name: str) -> Topic | None:
     fixed = _FIXED.get(name)
     if fixed is not None:
         return fixed
@@ -78,5 +89,4 @@ def topic(name: str) -> Topic:
         return Topic(name=name, lane=name.rsplit(".", 1)[1])
     if name.startswith("reply."):
         return Topic(name=name, lane=lane_of(name.split(".", 1)[1]))
-    # Dead letters and topics of tests: same defaults.
-    return Topic(name=name)
+    return None

@@ -30,9 +30,22 @@ from bus.log.topics import (
     work_topic,
 )
 
-__all__ = ["Difference", "NoBroker", "TopicPlan", "apply_plan", "declared_topics", "make_plan", "refuse_unsafe"]
+__all__ = [
+    "LAST_NET",
+    "Difference",
+    "NoBroker",
+    "TopicPlan",
+    "apply_plan",
+    "declared_topics",
+    "make_plan",
+    "refuse_unsafe",
+]
 
 _DAY_MS = 86_400_000
+LAST_NET = 4
+"""The brokers forget by the clock alone, also what nobody has handled yet. So they keep for so many times as long as
+the house does, which deletes by itself what every group has finished (`bus.log.kafka_retention`)."""
+
 _ALREADY_THERE = 36
 """TOPIC_ALREADY_EXISTS: somebody else applied at the same moment."""
 
@@ -85,7 +98,7 @@ def wanted(settings: KafkaSettings, names: Sequence[str]) -> list[TopicPlan]:
             **production["topic"],
             **(production["intake"] if name == CONTACT_RECEIVED else {}),
             "min.insync.replicas": str(settings.min_insync_replicas),
-            "retention.ms": str(declared.keep_days * _DAY_MS),
+            "retention.ms": str(declared.keep_days * LAST_NET * _DAY_MS),
         }
         plans.append(
             TopicPlan(
