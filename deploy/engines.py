@@ -179,7 +179,8 @@ async def _check(kafka: Any, postgres: Any, settings: ProductSettings, clock: Cl
     from deploy.migrations.postgres import upgrade
 
     try:
-        await refuse_unsafe(kafka, declared_topics(settings.channels))
+        async with asyncio.timeout(kafka.request_timeout_s):
+            await refuse_unsafe(kafka, declared_topics(settings.channels))
     except (NoBroker, KafkaError, OSError, TimeoutError) as error:
         raise TransientError(f"no broker answers at {', '.join(kafka.bootstrap)}") from error
     await asyncio.to_thread(upgrade, postgres)

@@ -69,8 +69,8 @@ class _Build:
     ) -> None:
         configure_logging(settings.log_level)
         # Whatever is wrong in the settings is said before anything is made, opened or changed.
-        for name in channels:
-            plugin_config(layers, load_plugin(name))
+        for channel in channels:
+            plugin_config(layers, load_plugin(channel))
         load(settings.pack)
         self.layers, self.settings = layers, settings
         self.http_settings: HttpSettings = layers.section("http", HttpSettings)
