@@ -15,6 +15,7 @@ from bus.adapter.sandbox import Sandbox, SandboxFailure
 from bus.clock import Clock
 from bus.delivery.doubt import status_record
 from bus.errors import Overloaded, StorageFull
+from bus.log.embedded_append import MAX_RECORD_BYTES
 from bus.log.port import Record
 from bus.log.topics import CONTACT_RECEIVED
 from bus.message import BlobRef, Contact, Party, Quality, Status, derive_id, encode, envelope
@@ -98,8 +99,15 @@ class Intake:
         for data in normalised.blobs.values():
             await self._blobs.put(data)
         faultpoints.reached("accept.stored", manifest.name)
-        contact = _redacted(msgspec.structs.replace(normalised.contact, raw=reference or normalised.contact.raw))
-        (offset,) = await self._log.append([contact_record(contact)], once=True)
+        contact = msgspec.structs.replace(normalised.contact, raw=reference or normalised.contact.raw)
+        contact = _redacted(_within(contact, manifest.max_text_characters))
+        record = contact_record(contact)
+        if len(record.value) > MAX_RECORD_BYTES:
+            # No log carries it, so its sender would be told "later" for ever: a person gets the raw object.
+            bare = unreadable(manifest.name, raw, "size").contact
+            contact = msgspec.structs.replace(bare, raw=contact.raw)
+            record = contact_record(contact)
+        (offset,) = await self._log.append([record], once=True)
         faultpoints.reached("accept.durable", manifest.name)
         duplicate = offset is None
         self._metrics.contacts_accepted.labels(contact.tenant, contact.channel, str(duplicate).lower()).inc()
@@ -141,6 +149,7 @@ class Intake:
 
 
 _REASONS = {
+    "size": "larger than what can be carried, the whole is kept",
     "time": "took longer to read than the limit allows",
     "memory": "needed more memory to read than the limit allows",
 }
@@ -184,6 +193,21 @@ def contact_record(contact: Contact) -> Record:
             "contact-at": contact.received_at.isoformat(),
         },
     )
+
+
+def _within(contact: Contact, limit: int) -> Contact:
+    """The contact with no more text than its channel announces: adapters of others may forget."""
+    if len(contact.text) <= limit:
+        return contact
+    quality = msgspec.structs.replace(
+        contact.quality,
+        status="degraded" if contact.quality.status == "ok" else contact.quality.status,
+        reasons=(*contact.quality.reasons, "the text was cut"),
+    )
+    ranges = tuple(
+        msgspec.structs.replace(span, end=min(span.end, limit)) for span in contact.ranges if span.start < limit
+    )
+    return msgspec.structs.replace(contact, text=contact.text[:limit], ranges=ranges, quality=quality)
 
 
 def _redacted(contact: Contact) -> Contact:

@@ -50,6 +50,7 @@ def normalise(raw: Raw, config: Settings) -> Normalised:
             received_at=raw.received_at,
             text=text,
             body=msgspec.Raw(b'{"kind":"line","greeting":"%s"}' % config.greeting.encode()),
+            native={"swollen": "x" * 2_000_000} if text == "swollen" else {},
         ),
         blobs={},
     )
@@ -162,6 +163,25 @@ async def test_card_numbers_never_reach_the_log(inline: Door) -> None:
     assert "4111 1111 1111" not in contact.text
     assert contact.text.startswith("my card is ")
     assert contact.text.endswith("1111 thanks")
+
+
+async def test_text_beyond_the_channel_s_limit_is_cut_and_said_to_be(inline: Door) -> None:
+    acceptance = await inline.say("ø" * 100_001)
+    assert acceptance.quality.status == "degraded"
+    (contact,) = await inline.contacts()
+    assert contact.text == "ø" * 100_000
+    assert contact.quality.reasons == ("the text was cut",)
+    assert await inline.blobs.get(contact.raw.digest) == ("ø" * 100_001).encode()  # type: ignore[union-attr]
+
+
+async def test_what_no_log_carries_goes_to_a_person_instead_of_being_told_later_for_ever(inline: Door) -> None:
+    acceptance = await inline.say("swollen")
+    assert acceptance.quality.status == "unreadable"
+    (contact,) = await inline.contacts()
+    assert "larger" in contact.quality.reasons[0]
+    assert contact.sender.address == "someone"
+    assert await inline.blobs.get(contact.raw.digest) == b"swollen"  # type: ignore[union-attr]
+    assert (await inline.say("swollen")).duplicate
 
 
 async def test_a_full_disk_is_refused_before_anything_is_lost(inline: Door) -> None:
