@@ -20,6 +20,7 @@ from bus.log.port import Record
 from bus.log.topics import reply_topic
 from bus.message import Reply, derive_id, encode, envelope
 from bus.store.conversation import conversation_head, overtaken
+from bus.store.pace import turn_of
 from bus.store.permission import may_contact
 from bus.store.port import Row
 from bus.store.schema import metadata
@@ -41,6 +42,7 @@ __all__ = [
     "settle",
     "stand_by",
     "unsent",
+    "wait_turn",
     "why_not",
     "withdraw",
 ]
@@ -66,6 +68,7 @@ send_ledger = Table(
     Column("state", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("doubts", Integer, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
     Column("provider_id", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("planned_at", BigInteger, nullable=False),
@@ -75,7 +78,8 @@ send_ledger = Table(
     Index("ix_send_ledger_state", "channel", "state", "changed_at"),
 )
 """`recipient` is the digest of the address; `heard` as in `Reply`. `attempt` counts sendings that began, `doubts` those
-of which nobody knows how they ended. `changed_at` is for people and for rests, never for order or leases."""
+of which nobody knows how they ended. `not_before` is the turn that a reply has booked. `changed_at` is for people and
+for rests, never for order or leases."""
 
 _plan = insert_ignore(send_ledger, ["reply"])
 
@@ -127,6 +131,16 @@ why_not = (
     .where(send_ledger.c.reply == bindparam("reply"))
 )  # fmt: skip
 """What `begin_sending` asked, by parameters `reply` and `b_now`."""
+
+_wait = (
+    update(send_ledger)
+    .where(
+        send_ledger.c.reply == bindparam("b_reply"),
+        send_ledger.c.state == "planned",
+        send_ledger.c.not_before == 0,
+    )
+    .values(not_before=turn_of(send_ledger.c.tenant, send_ledger.c.channel, send_ledger.c.recipient))
+)
 
 _hold = (
     update(send_ledger)
@@ -225,6 +239,7 @@ def plan(
             "state": "planned",
             "attempt": 0,
             "doubts": 0,
+            "not_before": 0,
             "provider_id": "",
             "reason": "",
             "planned_at": at,
@@ -268,6 +283,11 @@ def begin_sending(reply_id: str, now: datetime, *, from_state: str = "planned") 
     return Write(
         statement=_begin, params={"b_reply": reply_id, "b_from": from_state, "b_now": at, "b_at": at}, expect=1
     )
+
+
+def wait_turn(reply_id: str) -> Write:
+    """Note the turn that was booked before in this transaction (`bus.store.pace.book_write`). Guarded: once."""
+    return Write(statement=_wait, params={"b_reply": reply_id}, expect=1)
 
 
 def hold(reply_id: str, heard: int, now: datetime) -> Write:

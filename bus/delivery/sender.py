@@ -5,7 +5,7 @@ adapter answers settles the row in the transaction that also reports the status 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -21,7 +21,7 @@ from bus.errors import TransientError
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import reply_topic
 from bus.message import Reply, Status, decode
-from bus.store.pace import pace_of, pace_write, wait_s
+from bus.store.pace import book_write, take_write
 from bus.store.port import Effect, Row, Store
 from bus.telemetry import Metrics
 
@@ -29,7 +29,6 @@ __all__ = ["Sender"]
 
 log = structlog.get_logger()
 
-_TOO_FAST = "too many replies in a short time"
 _RESUMED = 0.5
 """A timer that fires this much early, in seconds, by the clock of another host, is not sent back to wait."""
 
@@ -75,12 +74,16 @@ class Sender:
             rest = rest_s(self._manifest, self._in_doubt_s) - (now - from_micros(row["changed_at"])).total_seconds()
             if rest > _RESUMED:
                 return Outcome(timers=(again(reply, now, rest),))
+        turn = (from_micros(row["not_before"]) - now).total_seconds()
+        if row["state"] == "planned" and turn > _RESUMED:
+            return Outcome(timers=(again(reply, now, turn),))
         if row["state"] == "sending" and self._manifest.resolve_unknown != "idempotent":
             # An earlier owner of this lane died, or was cut off, while it was sending.
             return self._unknown(reply, row, "interrupted", "interrupted", now)
         if reply.expires_at is not None and now > reply.expires_at and row["state"] != "sending":
             return self._blocked(reply, row, "expired", now)
-        writes = (ledger.begin_sending(reply.id, now, from_state=row["state"]), *self._paced(reply, row, now))
+        shares = self._shares(reply, row, now, take_write)
+        writes = (ledger.begin_sending(reply.id, now, from_state=row["state"]), *shares)
         (begun,) = await self._store.apply([Effect(outcome=Outcome(writes=writes))])
         if not begun.applied:
             return await self._not_begun(reply, row, now)
@@ -95,14 +98,15 @@ class Sender:
         faultpoints.reached("send.sent", self._channel)
         return self._settle(record, reply, row, result)
 
-    def _paced(self, reply: Reply, row: Row, now: datetime) -> tuple[Write, ...]:
+    def _shares(self, reply: Reply, row: Row, now: datetime, write: Callable[..., Write]) -> tuple[Write, ...]:
         """The shares of the limits that this sending takes: a reply counts once, however often it is tried."""
-        if row["attempt"] or not reply.automatic or (self._live and reply.purpose == "service"):
+        paced = reply.automatic and not (self._live and reply.purpose == "service")
+        if not paced or row["attempt"] or row["not_before"]:
             return ()
         own = {"tenant": reply.tenant, "channel": self._channel}
         return (
-            pace_write(self._to_recipient, now, recipient=row["recipient"], **own),
-            pace_write(self._through_channel, now, **own),
+            write(self._to_recipient, now, recipient=row["recipient"], **own),
+            write(self._through_channel, now, **own),
         )
 
     async def _not_begun(self, reply: Reply, row: Row, now: datetime) -> Outcome:
@@ -114,20 +118,15 @@ class Sender:
             return self._blocked(reply, row, "no permission", now)
         if row["state"] == "planned" and seen["overtaken"]:
             return self._overtaken(reply, row, seen, now)
-        wait = await self._wait_s(reply, row, now)
-        if not wait:
+        shares = self._shares(reply, row, now, book_write)
+        if not shares:
             raise TransientError("what spoke against the sending is over")
+        (booked,) = await self._store.apply([Effect(outcome=Outcome(writes=(*shares, ledger.wait_turn(reply.id))))])
+        waiting = await self._store.one(ledger.reply_row, {"reply": reply.id})
+        if not booked.applied or waiting is None:
+            raise TransientError("the ledger row moved under our hands")
         self._count("paced")
-        log.warning("a reply waits for its turn", channel=self._channel, reply=reply.id, seconds=wait)
-        return Outcome(timers=(again(reply, now, wait),))
-
-    async def _wait_s(self, reply: Reply, row: Row, now: datetime) -> float:
-        if not self._paced(reply, row, now):
-            return 0.0
-        limits = {row["recipient"]: self._to_recipient, "": self._through_channel}
-        place = {"tenant": reply.tenant, "channel": self._channel, "recipients": list(limits)}
-        used = await self._store.all(pace_of, place)
-        return max((wait_s(limits[one["recipient"]], one["free_at"], now) for one in used), default=0.0)
+        return Outcome(timers=(again(reply, now, (from_micros(waiting["not_before"]) - now).total_seconds()),))
 
     def _overtaken(self, reply: Reply, row: Row, seen: Row, now: datetime) -> Outcome:
         """The decision did not know all that the customer has said by now, or that the case would be closed.

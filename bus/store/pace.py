@@ -1,22 +1,40 @@
-"""How fast replies may leave: to one address, and through one channel of a tenant. Over it a reply waits.
+"""How fast replies may leave: to one address, and through one channel of a tenant. Over it a reply waits for its turn.
 
 One row per limit says when it would be unused again (`free_at`), as in a leaky bucket: each reply moves that moment on
-by the time it takes up (`every`), and may do so while the moment lies no further ahead than the bucket is deep
-(`room`). So a limit is kept by one guarded write in the transaction that starts the sending, however many processes
-send, and the row also says when to come back.
+by the time it takes up (`every`), and may leave at once while the moment lies no further ahead than the bucket is deep
+(`room`). Otherwise it books its turn: it moves the moment on all the same, and leaves when its own share has drained.
+So a limit is kept by one write in the transaction that starts a sending, however many processes send, and a thousand
+replies that have to wait come one after another, each looked at once.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, Table, Text, and_, bindparam, case, delete, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
 from bus.clock import to_micros
 from bus.delivery.outcome import Write
 from bus.store.schema import metadata
 from bus.store.sql import upsert_with
 
-__all__ = ["Pace", "forget_write", "pace", "pace_of", "pace_write", "wait_s"]
+__all__ = ["Pace", "book_write", "forget_write", "pace", "take_write", "turn_of"]
 
 pace = Table(
     "pace",
@@ -32,32 +50,22 @@ pace = Table(
 )
 """`recipient` is the digest of an address, empty for the channel as a whole."""
 
-_take = upsert_with(
-    pace,
-    ["tenant", "channel", "recipient"],
-    lambda given: (
-        {
-            "at": given.at,
-            "every": given.every,
-            "room": given.room,
-            "free_at": case(
-                (and_(pace.c.free_at > given.at, pace.c.free_at <= given.at + given.room), pace.c.free_at),
-                else_=given.at,
-            )
-            + given.every,
-        },
-        # Further ahead than a full bucket is where no reply can have put it: a clock went back, nobody waits for it.
-        or_(pace.c.free_at <= given.at + given.room, pace.c.free_at > given.at + given.room + given.every),
-    ),
-)
-_forget = delete(pace).where(pace.c.free_at < bindparam("b_before"))
+_SKEW = literal_column("60000000", BigInteger)
+"""Microseconds by which clocks of hosts may differ. A row that was used later than that has seen a clock that went
+back since; nobody waits for it. Written into the statement, which may have no parameters of its own."""
 
-pace_of = select(pace.c.recipient, pace.c.free_at).where(
-    pace.c.tenant == bindparam("tenant"),
-    pace.c.channel == bindparam("channel"),
-    pace.c.recipient.in_(bindparam("recipients", expanding=True)),
-)
-"""When limits are free again."""
+
+def _advance(given: Any) -> tuple[Mapping[str, Any], ColumnElement[bool]]:
+    """The row after one more reply, and whether that one may leave at once."""
+    trusted = pace.c.at <= given.at + _SKEW
+    used = case((and_(trusted, pace.c.free_at > given.at), pace.c.free_at), else_=given.at)
+    values = {"at": given.at, "every": given.every, "room": given.room, "free_at": used + given.every}
+    return values, used <= given.at + given.room
+
+
+_take = upsert_with(pace, ["tenant", "channel", "recipient"], _advance)
+_book = upsert_with(pace, ["tenant", "channel", "recipient"], lambda given: (_advance(given)[0], None))
+_forget = delete(pace).where(pace.c.free_at < bindparam("b_before"))
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,17 +85,34 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         return (self.burst - 1) * self.every
 
 
-def pace_write(limit: Pace, now: datetime, *, tenant: str, channel: str, recipient: str = "") -> Write:
-    """Take one reply's share of a limit; guarded: no row changes when there is no room."""
+def take_write(limit: Pace, now: datetime, *, tenant: str, channel: str, recipient: str = "") -> Write:
+    """Take one reply's share of a limit to leave at once; guarded: no row changes when there is no room."""
+    return Write(statement=_take, params=_row(limit, now, tenant, channel, recipient), expect=1)
+
+
+def book_write(limit: Pace, now: datetime, *, tenant: str, channel: str, recipient: str = "") -> Write:
+    """Take one reply's share of a limit to leave when it is drained (`turn_of`, in the same transaction)."""
+    return Write(statement=_book, params=_row(limit, now, tenant, channel, recipient))
+
+
+def _row(limit: Pace, now: datetime, tenant: str, channel: str, recipient: str) -> Mapping[str, Any]:
     at = to_micros(now)
     row = {"tenant": tenant, "channel": channel, "recipient": recipient, "at": at, "every": limit.every}
-    return Write(statement=_take, params={**row, "room": limit.room, "free_at": at + limit.every}, expect=1)
+    return {**row, "room": limit.room, "free_at": at + limit.every}
 
 
-def wait_s(limit: Pace, free_at: int, now: datetime) -> float:
-    """Seconds until one more reply fits; 0 when it fits now."""
-    over = free_at - limit.room - to_micros(now)
-    return over / 1e6 if 0 < over <= limit.every else 0.0
+def turn_of(
+    tenant: ColumnElement[str], channel: ColumnElement[str], recipient: ColumnElement[str]
+) -> ColumnElement[int]:
+    """When the share that was booked last may leave, by the limits of an address and of its channel; for a statement
+    that follows the booking in its transaction."""
+    limits = or_(pace.c.recipient == recipient, pace.c.recipient == "")
+    return (
+        select(func.max(pace.c.free_at - pace.c.every - pace.c.room))
+        .where(pace.c.tenant == tenant, pace.c.channel == channel, limits)
+        .correlate_except(pace)
+        .scalar_subquery()
+    )
 
 
 def forget_write(now: datetime, *, unused_s: float) -> Write:

@@ -8,12 +8,13 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from bus.clock import to_micros
 from bus.delivery import ledger
 from bus.delivery.outcome import Outcome, Write
 from bus.log.embedded import EmbeddedEngine
 from bus.message import Party, Reply
 from bus.store.conversation import head_of, heard_write
-from bus.store.pace import Pace, pace_write
+from bus.store.pace import Pace, book_write, take_write
 from bus.store.port import Effect
 from bus.store.postgres import PostgresStore
 from bus.testing.clock import FakeClock
@@ -108,14 +109,33 @@ async def test_a_sending_that_comes_after_newer_words_never_begins(stores: list[
 async def test_a_limit_holds_exactly_however_many_send(stores: list[Any], clock: FakeClock) -> None:
     limit = Pace(burst=7, every_s=60)
     taken = [
-        write(store, pace_write(limit, clock.now(), tenant="shop", channel="email", recipient="a-1"))
+        write(store, take_write(limit, clock.now(), tenant="shop", channel="email", recipient="a-1"))
         for _ in range(ROUNDS)
         for store in stores
     ]
     assert sum(await asyncio.gather(*taken)) == 7
     clock.advance(120)
     taken = [
-        write(store, pace_write(limit, clock.now(), tenant="shop", channel="email", recipient="a-1"))
+        write(store, take_write(limit, clock.now(), tenant="shop", channel="email", recipient="a-1"))
         for store in (*stores, *stores)
     ]
     assert sum(await asyncio.gather(*taken)) == 2
+
+
+async def test_turns_that_are_booked_at_once_are_all_different(stores: list[Any], clock: FakeClock) -> None:
+    limit = Pace(burst=1, every_s=60)
+    replies = [replace(REPLY, id=f"r-{number}", case=f"k-{number}", heard=0) for number in range(ROUNDS)]
+    for reply in replies:
+        await write(stores[0], *ledger.plan(reply, clock.now())[0])
+
+    def book(recipient: str) -> Write:
+        return book_write(limit, clock.now(), tenant="shop", channel="email", recipient=recipient)
+
+    booked = [
+        write(stores[place % 2], book(ledger.recipient_of(reply)), book(""), ledger.wait_turn(reply.id))
+        for place, reply in enumerate(replies)
+    ]
+    assert all(await asyncio.gather(*booked))
+    rows = [await stores[0].one(ledger.reply_row, {"reply": reply.id}) for reply in replies]
+    turns = sorted(row["not_before"] - to_micros(clock.now()) for row in rows)
+    assert turns == [number * 60_000_000 for number in range(ROUNDS)]

@@ -17,7 +17,7 @@ from bus.delivery.sending_settings import SendingSettings
 from bus.log.tables import timer
 from bus.log.topics import REPLY_STATUS
 from bus.message import Party, Reply, Status, decode
-from bus.store.pace import Pace, pace, pace_write
+from bus.store.pace import Pace, pace, take_write
 from bus.store.port import Effect
 from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
@@ -270,7 +270,7 @@ async def test_open_replies_are_counted_and_unused_limits_forgotten(gateway: Any
     house = gateway()
     await house.plan()
     await house.begin(replace(REPLY, id="r-2"))
-    await house.write(pace_write(Pace(burst=1, every_s=1), clock.now(), tenant="shop", channel="email"))
+    await house.write(take_write(Pace(burst=1, every_s=1), clock.now(), tenant="shop", channel="email"))
     await house.look_after(timedelta(hours=2).total_seconds())
     value = house.metrics.registry.get_sample_value
     counts = {state: value("replies_open", {"channel": "email", "state": state}) for state in ("planned", "sending")}
