@@ -32,6 +32,8 @@ _TIMES = {
     "STUCK_AFTER_S": "10",
 }
 _TOPICS_S = 60.0
+_READY_S = 180.0
+"""A broker that is started again on a machine with much else to do."""
 
 
 class Distributed(House):
@@ -101,7 +103,8 @@ class Distributed(House):
                 number = int(target.rpartition("-")[2])
                 await asyncio.to_thread(self._brokers.kill, number)
                 await asyncio.sleep(lasts)
-                await asyncio.to_thread(self._brokers.restart, number)
+                self._brokers.restart(number, wait=False)
+                await self._listens(number)
             case "stop-broker":
                 number = int(target.rpartition("-")[2])
                 self._brokers.pause(number)
@@ -119,6 +122,15 @@ class Distributed(House):
                 await asyncio.sleep(lasts)
                 line.let_go(cut=lasts > 3.0)
         return True
+
+    async def _listens(self, number: int) -> None:
+        async with asyncio.timeout(_READY_S):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self._brokers.ports[number])
+                    writer.close()
+                    return
+                await asyncio.sleep(0.2)
 
     def _end_sessions(self) -> int:
         with psycopg.connect(self._database.dsn, autocommit=True) as server:

@@ -242,7 +242,7 @@ class House(ABC):
         return True
 
     async def visit(self, name: str, seconds: float) -> None:
-        """One more worker comes, works for a while, and leaves as it is asked to. Raises RuntimeError if it does not."""
+        """One more worker comes, works for a while, and leaves when asked to. Raises RuntimeError if it will not."""
         if name not in self.parts:
             self._ports[name] = (free_port(), free_port())
             log = self.folder / f"{name}.log"
