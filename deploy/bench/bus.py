@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from bus.delivery.outcome import Outcome
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Delivery, Record
 from bus.store.port import Effect
+from deploy.bench.rows import Options, Row, row
 
 __all__ = ["run"]
 
@@ -32,28 +32,23 @@ _HOPS = 300
 _FSYNCS = 200
 _RELAYED = 4_000
 
-Row = dict[str, Any]
 
-
-async def run() -> list[Row]:
+async def run(options: Options) -> list[Row]:
     """All measurements, one after another; takes some twenty seconds."""
-    rows = [_row("fsync of 4 KiB by the disk alone, p50", _fsync_ms(), "ms", None, lower=True)]
+    rows = [row("fsync of 4 KiB by the disk alone, p50", _fsync_ms(), "ms", digits=3)]
     began = time.process_time()
     appends = await _with_engine(_appends)
     # On a busy machine the rate tells of the neighbours; what one append costs the processor does not.
     cost = (time.process_time() - began) / (appends * _APPEND_SECONDS) * 1e6
-    rows.append(_row("durable appends, 64 producers", appends, "1/s", 10_000.0, lower=False))
-    rows.append(_row("processor time per durable append", cost, "us", 100.0, lower=True))
-    rows.append(_row("publish to handler in process, p50", await _with_engine(_wake_inside), "ms", 1.0, lower=True))
+    rows.append(row("durable appends, 64 producers", appends, "1/s", at_least=10_000, digits=0))
+    rows.append(row("processor time per durable append", cost, "us", at_most=100, digits=0))
+    wake = await _with_engine(_wake_inside)
+    rows.append(row("publish to handler in process, p50", wake, "ms", at_most=1, digits=3))
     across = await _with_engine(_wake_across)
-    rows.append(_row("publish to handler in another process, p50", across, "ms", 5.0, lower=True))
-    rows.append(_row("consume, emit one, commit: records", await _with_engine(_relay), "1/s", 5_000.0, lower=False))
+    rows.append(row("publish to handler in another process, p50", across, "ms", at_most=5, digits=3))
+    relayed = await _with_engine(_relay)
+    rows.append(row("consume, emit one, commit: records", relayed, "1/s", at_least=5_000, digits=0))
     return rows
-
-
-def _row(name: str, value: float, unit: str, goal: float | None, *, lower: bool) -> Row:
-    met = None if goal is None else (value <= goal if lower else value >= goal)
-    return {"name": name, "value": round(value, 3 if unit == "ms" else 0), "unit": unit, "goal": goal, "met": met}
 
 
 async def _with_engine(measure: Callable[[EmbeddedEngine], Awaitable[float]]) -> float:

@@ -1,6 +1,7 @@
 """Many keys at once, each in its order: ten thousand records of which each takes up to five milliseconds.
 
-The measurement by which parallel consumers are compared, worked on a hundred ways at once. The log is a list in memory and the store only counts, so what is left is lanes, hands and the loop.
+The measurement by which parallel consumers are compared, worked on a hundred ways at once. The log is a list in memory
+and the store only counts, so what is left is lanes, hands and the loop.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.log.partition import partition_of
-from bus.log.port import Delivery, Drain, Log, StoredRecord, TopicPartition
+from bus.log.port import Delivery, Drain, StoredRecord, TopicPartition
 from bus.store.port import Effect
 from deploy.bench.given import Finishing, runner_of
 from deploy.bench.rows import Options, Row, row
@@ -25,7 +26,6 @@ KEYS = (100, 1_000)
 
 _TOPIC = "bench.lanes"
 _PARTITIONS = 12
-
 
 
 class _Given:

@@ -1,4 +1,4 @@
-"""The broker and the database of a measurement: those that the environment names, else its own for as long as it runs."""
+"""The broker and the database of a measurement: those that the environment names, else its own while it runs."""
 
 import asyncio
 import os
@@ -8,12 +8,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
+from psycopg.conninfo import make_conninfo
+
 from bus.log.kafka_settings import KafkaSettings
+from bus.store.postgres_settings import PostgresSettings
 from deploy.kafka.brokers import Brokers
 from deploy.postgres.server import PostgresServer
 from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
 
-__all__ = ["broker", "database_server"]
+__all__ = ["broker", "database"]
 
 
 @asynccontextmanager
@@ -33,13 +37,32 @@ async def broker() -> AsyncGenerator[KafkaSettings]:
 
 
 @asynccontextmanager
-async def database_server() -> AsyncGenerator[str]:
+async def database() -> AsyncGenerator[PostgresSettings]:
+    """Settings of an empty database of this run alone; the product makes the schema when it starts."""
+    async with _database_server() as superuser:
+        name = f"bench_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(superuser, autocommit=True) as server:
+            server.execute(f"CREATE ROLE {name} LOGIN CREATEROLE")  # pyright: ignore[reportArgumentType, reportCallIssue]
+            server.execute(f"CREATE DATABASE {name} OWNER {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+            try:
+                yield PostgresSettings(
+                    dsn=make_conninfo(superuser, dbname=name, user=PostgresSettings().application_role),
+                    owner_dsn=make_conninfo(superuser, dbname=name, user=name),
+                )
+            finally:
+                server.execute(f"DROP DATABASE {name} WITH (FORCE)")  # pyright: ignore[reportArgumentType, reportCallIssue]
+                server.execute(f"DROP ROLE {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@asynccontextmanager
+async def _database_server() -> AsyncGenerator[str]:
     """A superuser's connection string."""
     if POSTGRES_VARIABLE in os.environ:
         yield os.environ[POSTGRES_VARIABLE]
         return
     with tempfile.TemporaryDirectory(prefix="contactbus-bench-postgres-") as folder:
-        Path(folder).chmod(0o755)
+        # The server runs as another user when we are root.
+        os.chmod(folder, 0o755)  # noqa: S103
         server = PostgresServer(Path(folder) / "server")
         try:
             await asyncio.to_thread(server.start)

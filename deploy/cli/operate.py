@@ -1,16 +1,12 @@
-"""Commands of operators: `doctor`, `config`, `migrate`, `bench`."""
+"""Commands of operators: `doctor`, `config`, `migrate`."""
 
-import importlib
 from pathlib import Path
-from typing import Any
 
 import click
 
 from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
 
-__all__ = ["bench", "config", "doctor", "migrate"]
-
-BENCHES = {"bus": "deploy.bench.bus", "path": "deploy.bench.path"}
+__all__ = ["config", "doctor", "migrate"]
 
 
 @click.command()
@@ -82,35 +78,3 @@ async def migrate(source: Path, data: Path | None, config_file: Path | None, as_
     else:
         rows, records = sum(carried.rows.values()), sum(carried.records.values())
         click.echo(f"carried over: {rows} rows, {records} open records; {source} is not worked on any more")
-
-
-@click.command()
-@click.argument("name", type=click.Choice(tuple(BENCHES)))
-@json_option
-@async_command
-async def bench(name: str, as_json: bool) -> None:
-    """Measure this machine: ratios and rates of one run, beside their goals."""
-    rows: list[dict[str, Any]] = await importlib.import_module(BENCHES[name]).run()
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(
-            ("measure", "value", "unit", "goal", "met"),
-            [
-                (
-                    r["name"],
-                    f"{r['value']:,.2f}",
-                    r["unit"],
-                    "-" if r["goal"] is None else f"{r['goal']:,g}",
-                    _met(r["met"]),
-                )
-                for r in rows
-            ],
-            empty="nothing was measured",
-        )
-    if not rows:
-        fail("nothing was measured")
-
-
-def _met(met: bool | None) -> str:
-    return "-" if met is None else "yes" if met else "no"

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.cli import lazy, main
-from deploy.cli import operate as operate_module
 
 CONTRACT = {
     "up", "demo show", "serve", "workers run", "workers list", "workers drain", "normalise", "contacts list",
@@ -144,23 +143,6 @@ def test_what_nobody_foresaw_is_one_line_with_its_place_and_without_its_words(mo
     assert done.exit_code == 1
     assert "KeyError at broken" in done.stderr
     assert "grete" not in done.output
-
-
-def test_bench_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [
-        {"name": "appends", "value": 12000.0, "unit": "1/s", "goal": 10000.0, "met": True},
-        {"name": "disk", "value": 0.4, "unit": "ms", "goal": None, "met": None},
-    ]
-
-    async def measured() -> list[dict[str, Any]]:
-        return rows
-
-    monkeypatch.setattr("deploy.bench.bus.run", measured)
-    assert set(operate_module.BENCHES) == {"bus", "path"}
-    assert json.loads(CliRunner().invoke(main, ["bench", "bus", "--json"]).stdout) == rows
-    table = CliRunner().invoke(main, ["bench", "bus"]).stdout
-    assert "12,000.00" in table
-    assert "yes" in table
 
 
 def test_settings_show_where_each_came_from_and_no_secret(run: Run, tmp_path: Path) -> None:
