@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Column, Table, Text, bindparam, delete, selec
 
 from bus.clock import Clock, to_micros
 from bus.delivery.outcome import Outcome, Write
+from bus.errors import TransientError
 from bus.message import decode, encode
 from bus.store.port import Effect, Row, Store
 from bus.store.schema import metadata
@@ -89,21 +90,35 @@ class Presence:
 
     async def run(self) -> None:
         """Say that we are there and look for orders, until cancelled. A store that is away is waited for."""
-        loop = asyncio.get_running_loop()
-        before = to_micros(self._clock.now() - _FORGET_AFTER)
-        await self._write(Write(statement=_old, params={"b_tenant": self._row["tenant"], "b_before": before}))
+        forgotten = False
         beaten = float("-inf")
         while True:
-            if loop.time() - beaten >= _BEAT_S:
-                await self._beat()
-                beaten = loop.time()
-            row = await self._store.one(_own, {"tenant": self._row["tenant"], "member": self._row["member"]})
-            if row is not None and row["asked"] == "drain" and self._row["state"] == "running":
-                log.warning("asked to drain", member=self._row["member"], group=self._row["group_name"])
-                self._asked_to_leave()
-                self._row["state"] = "draining"
-                await self._beat()
+            try:
+                if not forgotten:
+                    await self._forget_others()
+                    forgotten = True
+                beaten = await self._turn(beaten)
+            except TransientError as error:
+                log.debug("presence cannot be told now", error=type(error).__name__)
             await asyncio.sleep(_LOOK_S)
+
+    async def _turn(self, beaten: float) -> float:
+        """Beat when it is time, and read what we are told; when the last beat was."""
+        now = asyncio.get_running_loop().time()
+        if now - beaten >= _BEAT_S:
+            await self._beat()
+            beaten = now
+        row = await self._store.one(_own, {"tenant": self._row["tenant"], "member": self._row["member"]})
+        if row is not None and row["asked"] == "drain" and self._row["state"] == "running":
+            log.warning("asked to drain", member=self._row["member"], group=self._row["group_name"])
+            self._asked_to_leave()
+            self._row["state"] = "draining"
+            await self._beat()
+        return beaten
+
+    async def _forget_others(self) -> None:
+        before = to_micros(self._clock.now() - _FORGET_AFTER)
+        await self._write(Write(statement=_old, params={"b_tenant": self._row["tenant"], "b_before": before}))
 
     async def leave(self) -> None:
         """Take the row away."""

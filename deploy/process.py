@@ -13,6 +13,7 @@ from bus.delivery.runner import WorkerRunner
 from bus.delivery.sending_settings import SendingSettings
 from bus.delivery.timers import TimerService
 from bus.delivery.worker import Worker
+from bus.errors import TransientError
 from bus.http import HttpServer
 from deploy.channels import HostedChannel
 from deploy.core import Core
@@ -151,7 +152,11 @@ class Process:
         """What is not ready, by name; for `/readyz`."""
         if self._draining:
             return {"process": "draining"}
-        missing = {name: f"failing ({error})" for name, error in self.core.supervisor.failing.items()}
+        missing = {
+            name: f"failing ({error})"
+            for name, error in self.core.supervisor.failing.items()
+            if self._matters(name, error)
+        }
         for channel in self.channels:
             name = channel.plugin.manifest.name
             try:
@@ -163,6 +168,13 @@ class Process:
             if not health.ok:
                 missing[name] = health.detail
         return missing
+
+    def _matters(self, part: str, error: str) -> bool:
+        """Whether nobody should be sent here because of a part that fails. A gateway with a spool goes on hearing
+        people while brokers and database are away: turning them to no gateway at all would be worse.
+        """
+        has_spool = self.core.opened.local is not None
+        return not has_spool or part == "spool" or part.startswith("channel ") or error == "ConfigurationError"
 
     async def _watch(self) -> None:
         """Loop lag every second; how far each group is behind every few."""
@@ -181,14 +193,23 @@ class Process:
 
     async def _measure_lag(self) -> None:
         for runner in self._runners:
-            for partition, (behind, age) in (await self.core.engine.lag(runner.group, runner.topics)).items():
+            try:
+                lag = await self.core.engine.lag(runner.group, runner.topics)
+            except TransientError as error:
+                # The old figures stay; they are asked for again in a moment.
+                log.warning("lag cannot be measured now", group=runner.group, error=type(error).__name__)
+                return
+            for partition, (behind, age) in lag.items():
                 labels = (runner.group, partition.topic, str(partition.partition))
                 self.core.metrics.records_behind.labels(*labels).set(behind)
                 self.core.metrics.oldest_unprocessed.labels(*labels).set(age)
 
     async def _retain(self) -> None:
         while True:
-            await self.core.engine.retain(self.core.clock.now())
+            try:
+                await self.core.engine.retain(self.core.clock.now())
+            except TransientError as error:
+                log.warning("nothing can be forgotten now", error=type(error).__name__)
             await asyncio.sleep(_RETAIN_S)
 
 
