@@ -54,7 +54,7 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     longest_pause_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 5.0
     """Between two tries at most: how long after the brokers' return the first record may still wait."""
     keep_hours: Annotated[float, msgspec.Meta(ge=0, le=168)] = 6.0
-    """Published records lie here so long, for a cluster that lost what it had acknowledged; then they are deleted."""
+    """Published records lie here so long, for whoever asks what this host took and when; then they are deleted."""
 
 
 class Spool:
