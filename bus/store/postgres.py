@@ -8,7 +8,6 @@ transactions at a time, so that one works while the other waits for the disk.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -32,7 +31,7 @@ from bus.store.postgres_tables import outbox
 from bus.store.postgres_wire import Wire
 from bus.store.written import PlanReply, plain_reply
 
-__all__ = ["CHANNEL", "PostgresStore"]
+__all__ = ["CHANNEL", "WRITING", "PostgresStore"]
 
 log = structlog.get_logger()
 
@@ -46,6 +45,11 @@ _WRITERS = 2
 _WATCH_S = 1.0
 _PATIENCE = 3.0
 """A server that is silent for so many times `statement_timeout_s` is out of reach, not busy."""
+
+_STATISTICS_S = 2.0
+"""How often to see that the planner knows tables that have grown; only for new ones it matters that it is soon."""
+
+_REFRESH = text_of("SELECT refresh_statistics()")
 
 _READ_ATTEMPTS = 2
 """A read changes nothing: when its connection was lost it is asked once more on another."""
@@ -84,7 +88,7 @@ class PostgresStore:
         self._applier = Applier(tenant, self._statements, clock, plan_reply or plain_reply(clock))
         readers = settings.pool_connections - _WRITERS
         self._readers = [self.wire() for _ in range(max(readers, 1))]
-        self._writers = [self.wire(_WRITING) for _ in range(min(_WRITERS, settings.pool_connections - 1))]
+        self._writers = [self.wire(WRITING) for _ in range(min(_WRITERS, settings.pool_connections - 1))]
         self._free = deque(self._writers)
         self._jobs: deque[_Job] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -92,7 +96,8 @@ class PostgresStore:
         self._emitted: Emitted = frozenset
         self._untold: set[int] = set()
         self._telling: asyncio.Task[None] | None = None
-        self._watch = self._loop.create_task(self._watch_wires())
+        self._keeper = self.wire()
+        self._tasks = [self._loop.create_task(self._watch_wires()), self._loop.create_task(self._keep_statistics())]
         self._closed = False
 
     @classmethod
@@ -141,12 +146,12 @@ class PostgresStore:
         self._closed = True
         while self._running:
             await asyncio.wait(self._running)
-        self._watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watch
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._telling is not None:
             await asyncio.wait([self._telling])
-        for wire in (*self._readers, *self._writers):
+        for wire in self._wires():
             wire.close()
 
     # Reading.
@@ -224,11 +229,7 @@ class PostgresStore:
 
     async def retain(self, now: datetime) -> int:
         """Forget finished deliveries and ids that no copy can come of any more; how many rows or days went."""
-        wire = self.wire()
-        try:
-            return await Retention(self.tenant, wire).run(to_micros(now))
-        finally:
-            wire.close()
+        return await Retention(self.tenant, self._keeper).run(to_micros(now))
 
     async def _do(self, job: _Job) -> Any:
         if self._closed:
@@ -310,16 +311,29 @@ class PostgresStore:
         finally:
             self._telling = None
 
+    def _wires(self) -> Sequence[Wire]:
+        return (*self._readers, *self._writers, self._keeper)
+
+    async def _keep_statistics(self) -> None:
+        while True:
+            await asyncio.sleep(_STATISTICS_S)
+            try:
+                (result,) = await self._keeper.run([(_REFRESH, (), None)])
+                raise_if_failed(result)
+            except (TransientError, ServerError) as error:
+                # Slow plans are no reason to fail; the server's own turn comes.
+                log.info("statistics were not refreshed", reason=type(error).__name__)
+
     async def _watch_wires(self) -> None:
         limit = self.settings.statement_timeout_s * _PATIENCE
         while True:
             await asyncio.sleep(_WATCH_S)
-            for wire in (*self._readers, *self._writers):
+            for wire in self._wires():
                 if wire.silent_s() > limit:
                     wire.drop("the server is silent")
 
 
-_WRITING = "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off -c enable_mergejoin=off"
+WRITING = "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off -c enable_mergejoin=off"
 """Writes are by key, and their plans must not depend on how large a table was when it was first written to."""
 
 

@@ -1,10 +1,12 @@
 """Every statement that the product declares is understood and carried out by PostgreSQL, as the application's role."""
 
+import asyncio
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import ARRAY, Integer, LargeBinary, Table
 from sqlalchemy.sql import visitors
@@ -17,12 +19,15 @@ import adapters
 import bus
 import deploy
 import workers
-from bus.store.postgres import PostgresStore
+from bus.delivery.outcome import Outcome, Write
+from bus.store.port import Effect
+from bus.store.postgres import WRITING, PostgresStore
 from bus.store.postgres_errors import Kind, ServerError, raise_if_failed
 from bus.store.postgres_settings import PostgresSettings
 from bus.store.postgres_sql import command, statements, text_of
 from bus.store.schema import SQLITE
-from bus.store.sql import Statement, render
+from bus.store.sql import Statement, insert_ignore, render
+from workers.case.schema import cases
 
 
 def declared() -> dict[str, Any]:
@@ -108,6 +113,34 @@ async def test_every_declared_statement_runs(postgres_settings: PostgresSettings
     wire.close()
     await store.close()
     assert not failed, "\n".join(f"{place}: {error}" for place, error in failed.items())
+
+
+async def test_a_table_that_grows_is_read_by_its_key_soon(postgres_settings: PostgresSettings) -> None:
+    store = await PostgresStore.open(postgres_settings, tenant="shop")
+    insert = Write(
+        statement=insert_ignore(cases, ["tenant", "id"]),
+        params={column.name: 1 if isinstance(column.type, Integer) else "shop" for column in cases.columns},
+    )
+    for start in range(0, 3_000, 500):
+        many = [
+            Write(statement=insert.statement, params={**insert.params, "id": f"c{n}", "number": f"{n}"})
+            for n in range(start, start + 500)
+        ]
+        assert (await store.apply([Effect(outcome=Outcome(writes=tuple(many)))]))[0].applied
+    wire = store.wire(WRITING)
+    by_keys = command("EXPLAIN (FORMAT TEXT) SELECT * FROM cases WHERE tenant = 'shop' AND id = ANY ('{c1,c2}')", [])
+    bump = command("EXPLAIN UPDATE cases SET version = 2 WHERE tenant = 'shop' AND id = 'c1' AND status = 'shop'", [])
+    async with asyncio.timeout(20):
+        plans = ""
+        while plans.count("Index Scan using pk_cases") < 2:
+            await asyncio.sleep(0.2)
+            results = await wire.run([by_keys, bump])
+            plans = "\n".join(line for result in results for (line,) in wire.rows(result))
+    with psycopg.connect(postgres_settings.owner_dsn) as owner:
+        (taken,) = owner.execute("SELECT reltuples FROM pg_class WHERE relname = 'cases'").fetchone() or (0,)
+    assert taken == 3_000
+    wire.close()
+    await store.close()
 
 
 def _names_no_columns(rendered: Any) -> bool:

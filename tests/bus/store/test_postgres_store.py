@@ -1,6 +1,7 @@
 """What the store on PostgreSQL adds to the common promises: the inbox, the outbox, its failures and its healing."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from bus.delivery.outcome import Outcome, Write
@@ -357,6 +359,71 @@ async def test_a_server_that_is_not_there_is_a_passing_error(clock: FakeClock) -
     with pytest.raises(TransientError):
         await store.all(rows)
     await store.close()
+
+
+class Line:
+    """A TCP line to the server that can go dead in the middle: nothing passes any more, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._through = asyncio.Event()
+        self._through.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> "Line":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def go_dead(self) -> None:
+        """Nothing of the lines that are open now passes; new ones are good."""
+        self._through.clear()
+        self._through = asyncio.Event()
+        self._through.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        for source, target in ((reader, server_writer), (server_reader, writer)):
+            task = asyncio.create_task(self._pass(source, target, self._through))
+            self._tasks.add(task)
+
+    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, through: asyncio.Event) -> None:
+        while data := await source.read(65_536):
+            await through.wait()
+            target.write(data)
+        target.close()
+
+
+async def test_a_line_that_goes_dead_is_given_up_and_another_made(
+    postgres_settings: PostgresSettings, clock: FakeClock
+) -> None:
+    async with Line(int(str(conninfo_to_dict(postgres_settings.dsn)["port"]))) as line:
+        settings = PostgresSettings(
+            dsn=make_conninfo(postgres_settings.dsn, port=line.port), statement_timeout_s=0.5, connect_timeout_s=5
+        )
+        store = await PostgresStore.open(settings, tenant="shop", clock=clock)
+        await store.apply([effect(new("a"))])
+        await store.apply([effect(bumped("a", 0))])
+        assert len(await store.all(rows)) == 1
+        line.go_dead()
+        async with asyncio.timeout(15):
+            with pytest.raises(TransientError):
+                await store.apply([effect(new("b"))])
+            # A read is asked again by itself.
+            assert [found["id"] for found in await store.all(rows)] == ["a"]
+            # There may be another connection for writing, dead as well.
+            with contextlib.suppress(TransientError):
+                await store.apply([effect(new("b"))])
+            await store.apply([effect(new("b"))])
+            assert [found["id"] for found in await store.all(rows)] == ["a", "b"]
+        await store.close()
 
 
 async def test_a_full_disk_is_said_as_such(store: PostgresStore, postgres_settings: PostgresSettings) -> None:
