@@ -28,11 +28,12 @@ _FAREWELL_S = 0.5
 class Hand:
     """One task. `begin` and `end` enclose a decision, whose time is limited."""
 
-    __slots__ = ("_loop", "_slice", "cut", "since", "task", "wake")
+    __slots__ = ("_hands", "_loop", "_slice", "cut", "since", "task", "wake")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, hands: "Hands", loop: asyncio.AbstractEventLoop) -> None:
+        self._hands = hands
         self._loop = loop
-        self._slice = loop.time()
+        self._slice = 0.0
         self.task: asyncio.Task[None] | None = None
         self.wake: asyncio.Future[None] | None = None
         self.since = 0.0
@@ -41,6 +42,10 @@ class Hand:
     def begin(self) -> None:
         """A decision begins."""
         self.since = self._loop.time()
+        if self._hands.latest is not self:
+            # Another hand was at work since: the loop has had its turn.
+            self._hands.latest = self
+            self._slice = self.since
 
     def end(self) -> None:
         """The decision is made, or failed."""
@@ -48,7 +53,7 @@ class Hand:
 
     def tired(self) -> bool:
         """Whether this hand may have held the loop for long."""
-        return self._loop.time() - self._slice > _SLICE_S
+        return self._hands.latest is self and self._loop.time() - self._slice > _SLICE_S
 
     async def breathe(self) -> None:
         """Give the loop up."""
@@ -73,6 +78,8 @@ class Hands:
         self._hands: set[Hand] = set()
         self._idle: list[Hand] = []
         self._coming = False
+        self.latest: Hand | None = None
+        """Which one began a decision last."""
         self.failure: BaseException | None = None
         """Set when a hand failed outside of a decision: a fault of the house, and work is stuck in it."""
 
@@ -86,7 +93,7 @@ class Hands:
             if wake is not None and not wake.done():
                 wake.set_result(None)
                 return
-        hand = Hand(asyncio.get_running_loop())
+        hand = Hand(self, asyncio.get_running_loop())
         hand.task = asyncio.create_task(self._run(hand), name=self._name)
         self._hands.add(hand)
 

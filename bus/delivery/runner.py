@@ -28,6 +28,9 @@ log = structlog.get_logger()
 _SIGN_OF_LIFE_S = 5.0
 """With full lanes the log is still asked so often, for nothing: a member that never asks is taken for dead."""
 
+_GATHER_S = 0.002
+"""With little room left it is let gather so long: asking the log for every single record costs more than it gives."""
+
 _CROWDED_WAIT_S = 0.05
 """How long a fetch may wait while it leaves partitions out; they may have room again the next moment."""
 
@@ -137,6 +140,8 @@ class WorkerRunner:
                     task.result()
             if flow.room <= 0 and await flow.moved(_SIGN_OF_LIFE_S):
                 continue
+            if 0 < flow.room < self._limits.batch:
+                await asyncio.sleep(_GATHER_S)
             try:
                 records = await self._fetch(subscription, flow)
                 failures = 0
