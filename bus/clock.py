@@ -25,10 +25,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of the machine."""
+    """The clock of the machine; `wrong_by` sets it wrong, for proofs (`bus.faultpoints`)."""
+
+    def __init__(self, wrong_by: timedelta = timedelta()) -> None:
+        self._wrong_by = wrong_by
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self._wrong_by
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -32,10 +32,11 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 
 from bus.errors import ConfigurationError
 
-__all__ = ["Fault", "InjectedFault", "arm", "clock_offset_s", "reached"]
+__all__ = ["Fault", "InjectedFault", "arm", "clock_error", "reached"]
 
 FAULTS = "CONTACTBUS_FAULT"
 HANG = "CONTACTBUS_FAULT_HANG_S"
@@ -75,9 +76,9 @@ def arm(environment: Mapping[str, str]) -> None:
         _armed.append(Fault(parts[0], parts[1], int(parts[2])))
 
 
-def clock_offset_s(environment: Mapping[str, str]) -> float:
-    """By how much the clock of this process is wrong on purpose; 0 when it is not."""
-    return float(environment.get(CLOCK, 0.0))
+def clock_error(environment: Mapping[str, str]) -> timedelta:
+    """By how much the clock of this process is wrong on purpose; nothing when it is not."""
+    return timedelta(seconds=float(environment.get(CLOCK, 0.0)))
 
 
 def reached(point: str, detail: str = "") -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bus import faultpoints
 from bus.adapter.hosting import Door
 from bus.adapter.tokens import Signer, load_or_create_secret
 from bus.clock import Clock, SystemClock
@@ -93,7 +94,7 @@ async def open_core(
         signer = Signer(load_or_create_secret(settings.signing_key_file))
     except OSError as error:
         raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
-    clock, pack, metrics = SystemClock(), load(settings.pack), metrics or Metrics()
+    clock, pack, metrics = SystemClock(faultpoints.clock_error(os.environ)), load(settings.pack), metrics or Metrics()
     blobs = Blobs(settings.blobs_dir)
     role = Role(member=_member(), name=name, doors=doors, workers=workers)
     opened = await open_engine(layers, settings, role=role, pack=pack, clock=clock, metrics=metrics)

@@ -59,15 +59,19 @@ async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Co
 
 
 async def contact_list(core: Core, limit: int | None) -> list[Contact]:
-    """Contacts of the tenant as they lie in the log, oldest first, over all partitions."""
-    contacts: list[tuple[int, Contact]] = []
+    """Contacts of the tenant as they lie in the log, oldest first, over all partitions.
+
+    A relay may have appended a contact twice; it is listed where it came first.
+    """
+    contacts: dict[str, tuple[int, Contact]] = {}
     for partition in range(topic(CONTACT_RECEIVED).partitions):
         start = 0
         while records := await core.engine.read(CONTACT_RECEIVED, partition, start=start, limit=_PAGE):
-            contacts.extend((record.offset, decode(record.value, Contact)) for record in records)
+            for record in records:
+                contacts.setdefault(record.id, (record.offset, decode(record.value, Contact)))
             start = records[-1].offset + 1
-    contacts.sort(key=lambda pair: pair[0])
-    return [contact for _, contact in contacts if contact.tenant == core.settings.tenant][:limit]
+    found = sorted(contacts.values(), key=lambda pair: pair[0])
+    return [contact for _, contact in found if contact.tenant == core.settings.tenant][:limit]
 
 
 async def reply_list(core: Core, limit: int | None) -> list[dict[str, Any]]:

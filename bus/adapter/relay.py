@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 import structlog
 
+from bus import faultpoints
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase, dead_letter_outcome
 from bus.errors import PermanentError, TransientError
@@ -171,6 +172,7 @@ class Relay:
             try:
                 async with asyncio.timeout(self._limits.publish_timeout_s):
                     await self._publish(records)
+                faultpoints.reached("relay.published", self._topic)
             except PermanentError as error:
                 self._count("refused")
                 if len(batch) == 1:

@@ -26,6 +26,7 @@ from zlib import crc32
 import msgspec
 import structlog
 
+from bus import faultpoints
 from bus.errors import ContactbusError, TransientError
 from bus.log.port import Record
 from bus.store.postgres import CHANNEL, PostgresStore
@@ -246,6 +247,7 @@ class OutboxRelay:
                     for _, _, topic, key, record_id, headers, value in rows
                 ]
             )
+            faultpoints.reached("outbox.published", place[1])
         except Exception as error:
             log.warning("records rest in the outbox", count=len(rows), topic=place[1], reason=type(error).__name__)
             _, pause = self._pauses.get(place, (0, _PAUSE_FIRST_S))

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from bus import faultpoints
+from bus.clock import SystemClock
 from bus.errors import ConfigurationError
-from bus.faultpoints import InjectedFault, arm, clock_offset_s, reached
+from bus.faultpoints import InjectedFault, arm, clock_error, reached
 
 
 @pytest.fixture(autouse=True)
@@ -72,5 +74,7 @@ def test_what_is_no_entry_is_refused(entry: str) -> None:
 
 
 def test_the_clock_is_right_unless_it_is_set_wrong() -> None:
-    assert clock_offset_s({}) == 0.0
-    assert clock_offset_s({"CONTACTBUS_FAULT_CLOCK_S": "-3600"}) == -3600.0
+    assert clock_error({}) == timedelta()
+    wrong = clock_error({"CONTACTBUS_FAULT_CLOCK_S": "-3600"})
+    assert wrong == timedelta(hours=-1)
+    assert timedelta(minutes=59) < SystemClock().now() - SystemClock(wrong).now() < timedelta(minutes=61)
