@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 
 from bus import faultpoints
@@ -19,6 +18,7 @@ from bus.clock import Clock, to_micros
 from bus.delivery.deciding import Decided, Decider
 from bus.delivery.hands import Hand, Hands
 from bus.delivery.lanes import Lanes, Place, place_of
+from bus.delivery.limits import RunnerLimits
 from bus.delivery.outcome import NOTHING
 from bus.delivery.parking import Line, ParkedKeys, ParkedRecord
 from bus.delivery.retry import GiveUp, Park, TryAgain
@@ -28,7 +28,7 @@ from bus.log.port import Delivery, StoredRecord, TopicPartition
 from bus.store.port import Effect, Result, Store
 from bus.telemetry import Metrics
 
-__all__ = ["FAULTS", "Flow", "RunnerLimits"]
+__all__ = ["FAULTS", "Flow"]
 
 log = structlog.get_logger()
 
@@ -45,27 +45,6 @@ _LOOK_S = 0.25
 
 _MEASURE_EVERY = 4
 """Gauges are set at every fourth look."""
-
-
-class RunnerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one worker in one process.
-
-    `max_in_flight` bounds memory: records of some kilobytes each; one partition may have `crowded` of them, so that
-    a stuck one leaves room for others. `batch` is where a transaction stops getting cheaper per record. `fetch_wait_s`
-    bounds how late a stop is noticed. `drain_s` fits under the 30 s that orchestrators give; its last `commit_s` belong
-    to committing and leaving, whatever else was not finished. `commit_retry_s`: the log may be locked for a moment (a
-    checkpoint, another process). `handle_s`: a decision that hangs is a fault; the longest honest one is a mail relay
-    that takes its time.
-    """
-
-    max_in_flight: int = 1000
-    crowded: int = 400
-    batch: int = 200
-    fetch_wait_s: float = 0.5
-    drain_s: float = 20.0
-    commit_s: float = 5.0
-    commit_retry_s: float = 0.5
-    handle_s: float = 120.0
 
 
 class Flow:
@@ -100,6 +79,7 @@ class Flow:
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._closed = False
         self._generations: dict[TopicPartition, int] = {}
         self._drained: dict[TopicPartition, int] = {}
         self._measured: set[tuple[str, int]] = set()
@@ -156,7 +136,7 @@ class Flow:
             self._drained[place] = self._generations.get(place, -1)
         self.give_back(partitions)
         keys = {(place.topic, place.partition) for place in partitions}
-        while not keys.isdisjoint(self._lanes.counts):
+        while not self._closed and not keys.isdisjoint(self._lanes.counts):
             await self._moved.wait()
 
     def give_back(self, partitions: Set[TopicPartition]) -> None:
@@ -200,8 +180,9 @@ class Flow:
             log.error("decided work was not committed in time and is done again", group=self._group)
 
     async def close(self) -> None:
-        """End whatever still runs."""
-        self._closing = True
+        """End whatever still runs. Nothing is settled any more, and nobody waits for it."""
+        self._closing = self._closed = True
+        self._stir()
         for task in self._tasks:
             task.cancel()
         for _, alarm in self._resting.values():

@@ -11,7 +11,8 @@ from bus import faultpoints
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase
 from bus.delivery.deciding import Decider
-from bus.delivery.flow import FAULTS, Flow, RunnerLimits
+from bus.delivery.flow import FAULTS, Flow
+from bus.delivery.limits import RunnerLimits
 from bus.delivery.parking import ParkedKeys
 from bus.delivery.retry import RetryPolicy
 from bus.delivery.worker import Worker
