@@ -38,6 +38,7 @@ class KafkaLog:
         self._groups = GroupsClient(settings)
         self._reader = KafkaReader(settings, self._clock)
         self._subscriptions: set[KafkaSubscription] = set()
+        self._existing: set[str] = set()
         # Of the process, not of the group: no two ownerships of a partition in this process ever share one.
         self._numbers = itertools.count(1)
 
@@ -62,7 +63,7 @@ class KafkaLog:
             )
         )
         await subscription.start()
-        self._subscriptions.add(subscription)
+        self._subscriptions = {*(each for each in self._subscriptions if not each.closed), subscription}
         return subscription
 
     def tail(
@@ -73,8 +74,10 @@ class KafkaLog:
 
     async def read(self, topic: str, partition: int, *, start: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
         """As `Log.read`. Raises TransientError."""
-        if not await self._groups.topic_exists(topic, deadline_s=self._settings.request_timeout_s):
-            return []
+        if topic not in self._existing:
+            if not await self._groups.topic_exists(topic, deadline_s=self._settings.request_timeout_s):
+                return []
+            self._existing.add(topic)
         return await self._reader.read(TopicPartition(topic, partition), start, limit)
 
     async def lag(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, tuple[int, float]]:

@@ -9,7 +9,7 @@ from typing import Any
 import aiokafka  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import admin, errors  # pyright: ignore[reportMissingTypeStubs]
 
-from bus.errors import ConfigurationError, TransientError
+from bus.errors import ConfigurationError, ContactbusError, TransientError
 from bus.log.kafka_settings import KafkaSettings
 
 __all__ = ["Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options"]
@@ -48,10 +48,13 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 async def answered(deadline_s: float) -> AsyncGenerator[None]:
     """A deadline around the client, which has none of its own worth the name.
 
-    Raises TransientError for whatever the client or the deadline raises.
+    Raises TransientError for whatever the client or the deadline raises: besides errors of the protocol the client
+    stumbles over brokers that leave its metadata while it looks at them.
     """
     try:
         async with asyncio.timeout(deadline_s):
             yield
-    except (TimeoutError, KafkaError, OSError) as error:
+    except ContactbusError:
+        raise
+    except Exception as error:
         raise TransientError(f"the brokers did not answer: {type(error).__name__}") from error

@@ -140,12 +140,11 @@ class GroupsClient:
                 while True:
                     try:
                         return await ask(await self._running())
-                    except (KafkaError, OSError) as error:
+                    except Exception as error:
                         last = error
-                    except (AttributeError, AssertionError, KeyError) as error:
-                        # A broker that left the metadata in the middle of the client's own look-up.
-                        last = error
-                        await self._renew()
+                        if not isinstance(error, KafkaError):
+                            # The client stumbled over a broker that left its metadata: begin with what it knows now.
+                            await self._renew()
                     await asyncio.sleep(_AGAIN_S)
         except TimeoutError:
             await self._renew()
@@ -171,6 +170,6 @@ class GroupsClient:
 
 
 async def _close(admin: Any) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+    with contextlib.suppress(Exception):
         async with asyncio.timeout(1.0):
             await admin.close()

@@ -10,7 +10,6 @@ out, so a zombie cannot move the group's progress.
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,15 +18,15 @@ from aiokafka import ConsumerRebalanceListener  # pyright: ignore[reportMissingT
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import (  # pyright: ignore[reportMissingTypeStubs]
     StickyPartitionAssignor,
 )
-from aiokafka.errors import CommitFailedError, IllegalStateError  # pyright: ignore[reportMissingTypeStubs]
 
 from bus.errors import TransientError
-from bus.log.kafka_client import Consumer, KafkaError, Partition, client_options
+from bus.log.kafka_client import Consumer, Partition, client_options
+from bus.log.kafka_commits import Commits
+from bus.log.kafka_fetching import Fetching
 from bus.log.kafka_groups import GroupsClient
 from bus.log.kafka_reader import KafkaReader
-from bus.log.kafka_records import metadata_of, stored
 from bus.log.kafka_settings import KafkaSettings
-from bus.log.port import Delivery, Drain, Fenced, StoredRecord, TopicPartition
+from bus.log.port import Delivery, Drain, Fenced, TopicPartition
 from bus.log.progress import PartitionProgress, Standing
 
 __all__ = ["KafkaMember", "Membership"]
@@ -40,14 +39,6 @@ _FETCH_BYTES = 8_388_608
 _LONGEST_POLL_MS = 250
 """A broker answers the questions of one connection in order: after a rebalance the first records wait so long at
 most. Records that come wake a poll at once."""
-
-_LEAST_TAKEN = 50
-"""Records taken from the client at a time at least: fewer calls, and small beside what it holds anyway."""
-
-_COMMIT_EVERY_S = 0.05
-"""How long finished work collects before it is committed: what a crash lets the next owner look at again."""
-
-_BEFORE_TRYING_AGAIN_S = 0.5
 
 
 class Membership:
@@ -88,17 +79,12 @@ class KafkaMember(ConsumerRebalanceListener):
         self.broken = False
         """To be replaced by another life."""
         self.progress: dict[TopicPartition, PartitionProgress] = {}
+        """What is ours, in the generation of each."""
         self._settled = asyncio.Event()
         self._epoch = 0
         self._settling: asyncio.Task[None] | None = None
         self._seat: tuple[str, int] = ("", -1)
-        self._dirty: set[TopicPartition] = set()
-        self._to_commit = asyncio.Event()
-        self._flushing = asyncio.Lock()
         self._committing: asyncio.Task[None] | None = None
-        self._buffer: dict[TopicPartition, deque[Any]] = {}
-        self._polling: asyncio.Task[None] | None = None
-        self._turn = 0
         # The assignor remembers in its class what was assigned: two groups in one process would mix theirs up.
         self._assignor: Any = type("Sticky", (StickyPartitionAssignor,), {})
         self._consumer: Any = Consumer(
@@ -117,6 +103,21 @@ class KafkaMember(ConsumerRebalanceListener):
             fetch_max_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_LONGEST_POLL_MS,
         )
+        self.fetching = Fetching(
+            self._consumer,
+            prefix=settings.topic_prefix,
+            progress=self.progress,
+            settled=self._settled,
+            on_failure=self._give_up,
+        )
+        self.commits = Commits(
+            self._consumer,
+            prefix=settings.topic_prefix,
+            group=membership.group,
+            progress=self.progress,
+            seated=lambda: self._seat_now() == self._seat,
+            deadline_s=settings.request_timeout_s,
+        )
 
     # Joining and leaving.
 
@@ -134,21 +135,21 @@ class KafkaMember(ConsumerRebalanceListener):
                     [self._settings.topic_prefix + topic for topic in self._of.topics], listener=self
                 )
                 await self._consumer.start()
-                self._committing = asyncio.create_task(self._commit_in_background())
+                self._committing = asyncio.create_task(self.commits.run())
                 await self._settled.wait()
-        except (TimeoutError, KafkaError, OSError) as error:
+        except Exception as error:
             raise TransientError(f"could not join group {self._of.group}: {type(error).__name__}") from error
 
     async def leave(self) -> None:
         """Commit what is finished and leave the group at once (a static member stays in it until it comes back)."""
         with contextlib.suppress(TransientError, TimeoutError):
             async with asyncio.timeout(self._settings.request_timeout_s):
-                await self._flush()
+                await self.commits.flush()
         await self.end()
 
     async def end(self) -> None:
         """Stop everything, whatever state the client is in."""
-        self.progress = {}
+        self.progress.clear()
         self.broken = True
         for task in (self._committing, self._settling):
             if task is not None:
@@ -160,9 +161,7 @@ class KafkaMember(ConsumerRebalanceListener):
             log.warning("a consumer had to be cut off", group=self._of.group, error=type(error).__name__)
             await self._cut_off()
         self._settled.set()
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.gather(self._polling, return_exceptions=True)
+        await self.fetching.end()
 
     async def _cut_off(self) -> None:
         """A client that hangs goes on beating as if it were alive: its tasks are ended, then its connections."""
@@ -195,14 +194,14 @@ class KafkaMember(ConsumerRebalanceListener):
     ) -> None:
         """Every rebalance begins here: the client awaits it before it joins again."""
         self._settled.clear()
-        self._buffer.clear()
+        self.fetching.clear()
         if self._settling is not None:
             self._settling.cancel()
         if not self.progress:
             return
         if self._seat_now()[1] <= 0:
             # Thrown out: whatever is in hand belongs to others, and nothing may be committed.
-            self.progress = {}
+            self.progress.clear()
             if await self._was_replaced():
                 self.fenced = True
                 self._arrive()
@@ -214,17 +213,17 @@ class KafkaMember(ConsumerRebalanceListener):
         if self._of.drain is not None:
             await self._drained(self._of.drain)
         with contextlib.suppress(TransientError):
-            await self._flush()
+            await self.commits.flush()
         if self._of.drain is not None:
             # What waited was dropped, so everything is handed out anew, in a new generation.
-            self.progress = {}
+            self.progress.clear()
 
     async def on_partitions_assigned(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, assigned: Any
     ) -> None:
         """Every rebalance ends here."""
         before, self._seat = self._seat, self._seat_now()
-        kept = self.progress if self._seat == (before[0], before[1] + 1) else {}
+        kept = dict(self.progress) if self._seat == (before[0], before[1] + 1) else {}
         prefix = len(self._settings.topic_prefix)
         places = [TopicPartition(each.topic[prefix:], each.partition) for each in assigned]
         self._assignor.on_generation_assignment(self._seat[1])
@@ -266,11 +265,12 @@ class KafkaMember(ConsumerRebalanceListener):
                     if standing is None:
                         # Committed as it is: from now on the group's share of the log is known to retention.
                         standing = Standing(position)
-                        self.note(place)
+                        self.commits.note(place)
                     progress[place] = PartitionProgress(generation=next(self._of.generations), standing=standing)
                 if position != progress[place].position:
                     self._consumer.seek(partition, progress[place].position)
-            self.progress = progress
+            self.progress.clear()
+            self.progress.update(progress)
             self._arrive()
         except Exception as error:
             log.warning("an assignment could not be taken up", group=self._of.group, exc_info=error)
@@ -296,14 +296,14 @@ class KafkaMember(ConsumerRebalanceListener):
 
     def _give_up(self) -> None:
         self.broken = True
-        self.progress = {}
+        self.progress.clear()
         self._arrive()
         self._on_trouble()
 
     def _kafka(self, place: TopicPartition) -> Partition:
         return Partition(self._settings.topic_prefix + place.topic, place.partition)
 
-    # Fetching.
+    # What is ours.
 
     @property
     def settled(self) -> bool:
@@ -321,89 +321,10 @@ class KafkaMember(ConsumerRebalanceListener):
         if self._of.drain is None:
             await self.wait_settled(timeout_s)
 
-    async def take(self, max_records: int, paused: frozenset[TopicPartition]) -> list[StoredRecord]:
-        """What is here already, without waiting."""
-        if self._polling is None:
-            ready = [place for place in self.progress if place not in paused and not self._buffer.get(place)]
-            share = max(_LEAST_TAKEN, -(-max_records // len(ready))) if ready else 0
-            for place in ready:
-                if not self._settled.is_set():
-                    return []
-                await self._poll([place], 0, share)
-        while any(buffered and place not in paused for place, buffered in self._buffer.items()):
-            if found := self._hand_out(max_records, paused):
-                return found
-        return []
-
-    async def wait(self, timeout_s: float, max_records: int, paused: frozenset[TopicPartition]) -> None:
-        """Return when something came, a rebalance began, or after `timeout_s`."""
-        if self._polling is None:
-            ready = [place for place in self.progress if place not in paused]
-            if not ready:
-                await asyncio.sleep(timeout_s)
-                return
-            # Never cancelled: the client would lose count of its callers, and with them its own liveness.
-            self._polling = asyncio.create_task(self._poll(ready, timeout_s, max_records))
-        done, _ = await asyncio.wait({self._polling}, timeout=timeout_s)
-        if done:
-            polling, self._polling = self._polling, None
-            polling.result()
-
-    async def _poll(self, places: Sequence[TopicPartition], timeout_s: float, max_records: int) -> None:
-        try:
-            found: Mapping[Partition, list[Any]] = await self._consumer.getmany(
-                *map(self._kafka, places), timeout_ms=int(timeout_s * 1000), max_records=max_records
-            )
-        except KafkaError as error:
-            log.warning("the client failed", group=self._of.group, error=type(error).__name__)
-            self._give_up()
-            return
-        # Still in the same step of the loop: no rebalance lies between the client's answer and our buffer.
-        prefix = len(self._settings.topic_prefix)
-        for partition, messages in found.items():
-            place = TopicPartition(partition.topic[prefix:], partition.partition)
-            self._buffer.setdefault(place, deque()).extend(messages)
-
-    def _hand_out(self, max_records: int, paused: frozenset[TopicPartition]) -> list[StoredRecord]:
-        ready = [place for place, waiting in self._buffer.items() if waiting and place not in paused]
-        # Another partition begins each time, and none may take the whole batch while others wait.
-        self._turn += 1
-        turn = self._turn % len(ready)
-        ready = ready[turn:] + ready[:turn]
-        found: list[StoredRecord] = []
-        for share in (-(-max_records // len(ready)), max_records):
-            for place in ready:
-                room = min(share, max_records - len(found))
-                if room > 0:
-                    found += self._from_buffer(place, room)
-        return found
-
-    def _from_buffer(self, place: TopicPartition, count: int) -> list[StoredRecord]:
-        waiting = self._buffer[place]
-        progress = self.progress.get(place)
-        if progress is None:
-            waiting.clear()
-            return []
-        messages = [waiting.popleft() for _ in range(min(count, len(waiting)))]
-        if messages and messages[0].offset < progress.position:
-            messages = [message for message in messages if message.offset >= progress.position]
-        known = progress.hand_out([message.offset for message in messages])
-        if known:
-            messages = [message for message in messages if message.offset not in known]
-        topic, generation = place.topic, progress.generation
-        return [stored(message, topic, generation) for message in messages]
-
-    # Committing.
-
     def progress_of(self, delivery: Delivery) -> PartitionProgress | None:
         """The progress to count a delivery on, if the partition is owned in the generation of its fetch."""
         progress = self.progress.get(TopicPartition(delivery.topic, delivery.partition))
         return progress if progress is not None and progress.generation == delivery.generation else None
-
-    def note(self, place: TopicPartition) -> None:
-        """Records of a partition were finished on its progress: to be committed within the next moments."""
-        self._dirty.add(place)
-        self._to_commit.set()
 
     async def commit(self, finished: Sequence[Delivery]) -> None:
         """As `Subscription.commit`."""
@@ -415,9 +336,9 @@ class KafkaMember(ConsumerRebalanceListener):
             owned = [(each, progress) for each in finished if (progress := self.progress_of(each)) is not None]
             for delivery, progress in owned:
                 progress.finish(delivery.offset)
-                self.note(TopicPartition(delivery.topic, delivery.partition))
+                self.commits.note(TopicPartition(delivery.topic, delivery.partition))
             try:
-                await self._flush()
+                await self.commits.flush()
             except Fenced:
                 if self._of.drain is not None:
                     raise
@@ -431,46 +352,9 @@ class KafkaMember(ConsumerRebalanceListener):
                 raise Fenced(f"a partition of group {self._of.group} belongs to another member now")
             return
 
-    async def flush(self) -> None:
-        """Commit what is finished. Raises TransientError."""
-        await self._flush()
-
     async def _unsettled(self, timeout_s: float) -> None:
         """Let a rebalance that the broker told us of begin and end."""
         if self._settled.is_set():
             await asyncio.sleep(0.01)
         else:
             await self.wait_settled(timeout_s)
-
-    async def _flush(self) -> None:
-        async with self._flushing:
-            dirty = self._dirty & self.progress.keys()
-            self._dirty -= dirty
-            if not dirty:
-                return
-            if self._seat_now() != self._seat:
-                # Without a seat a commit counts as one from outside, which an empty group takes from anybody.
-                self._dirty |= dirty
-                raise Fenced(f"the seat in group {self._of.group} is lost")
-            offsets = {self._kafka(place): metadata_of(self.progress[place].standing()) for place in dirty}
-            try:
-                async with asyncio.timeout(self._settings.request_timeout_s):
-                    await self._consumer.commit(offsets)
-            except (CommitFailedError, IllegalStateError) as error:
-                self._dirty |= dirty
-                raise Fenced(f"the group {self._of.group} is being shared anew") from error
-            except (TimeoutError, KafkaError) as error:
-                self._dirty |= dirty
-                raise TransientError(f"a commit is in doubt: {type(error).__name__}") from error
-
-    async def _commit_in_background(self) -> None:
-        while True:
-            await self._to_commit.wait()
-            await asyncio.sleep(_COMMIT_EVERY_S)
-            self._to_commit.clear()
-            try:
-                await self._flush()
-            except TransientError as error:
-                log.warning("progress could not be committed yet", group=self._of.group, error=type(error).__name__)
-                await asyncio.sleep(_BEFORE_TRYING_AGAIN_S)
-                self._to_commit.set()

@@ -13,7 +13,7 @@ import structlog
 
 from bus.clock import Clock, to_micros
 from bus.errors import TransientError
-from bus.log.kafka_client import Consumer, KafkaError, Partition, answered, client_options
+from bus.log.kafka_client import Consumer, Partition, answered, client_options
 from bus.log.kafka_records import stored
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.port import StoredRecord, TopicPartition
@@ -163,7 +163,7 @@ class KafkaReader:
                     for record in sorted(found, key=lambda record: record.at):
                         positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
                         yield record
-            except (TransientError, KafkaError, OSError) as error:
+            except Exception as error:
                 log.warning("a follower begins anew", error=type(error).__name__)
                 await asyncio.sleep(_AGAIN_S)
             finally:
@@ -223,6 +223,6 @@ class KafkaReader:
 
 
 async def _stop(consumer: Any) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+    with contextlib.suppress(Exception):
         async with asyncio.timeout(1.0):
             await consumer.stop()

@@ -45,6 +45,11 @@ class KafkaSubscription:
         self._settled_at = 0.0
 
     @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
     def generations(self) -> Mapping[TopicPartition, int]:
         return self._generations
 
@@ -72,20 +77,22 @@ class KafkaSubscription:
             if not member.settled:
                 if left <= 0:
                     return []
+                await member.fetching.say_alive()
                 await member.wait_settled(left)
                 continue
             self._generations = {place: progress.generation for place, progress in member.progress.items()}
             if max_records < 1:
+                await member.fetching.say_alive()
                 return []
             self._asked = self._asked or any(place not in paused for place in member.progress)
-            records = await member.take(max_records, paused)
+            records = await member.fetching.take(max_records, paused)
             if records:
                 self._quiet_since = loop.time()
                 return records
             left = deadline - loop.time()
             if left <= 0:
                 return []
-            await member.wait(left, max_records, paused)
+            await member.fetching.wait(left, max_records, paused)
 
     async def commit(self, finished: Sequence[Delivery]) -> None:
         member = self._member
@@ -122,12 +129,12 @@ class KafkaSubscription:
     def note(self, place: TopicPartition) -> None:
         """Records of a partition were finished on its progress: commit that soon."""
         if self._member is not None:
-            self._member.note(place)
+            self._member.commits.note(place)
 
     async def flush(self) -> None:
         """Commit now what is finished. Raises TransientError."""
         if self._member is not None:
-            await self._member.flush()
+            await self._member.commits.flush()
 
     # The client's lives.
 
