@@ -15,6 +15,7 @@ from bus.delivery.timers import TimerService
 from bus.delivery.worker import Worker
 from bus.errors import TransientError
 from bus.http import HttpServer
+from bus.tracing import configured
 from deploy.channels import HostedChannel
 from deploy.core import Core
 from deploy.presence import Presence
@@ -57,6 +58,7 @@ class Process:
         self.core = core
         self.channels = list(channels)
         self.http = http
+        tracing = configured()
         self._runners = [
             WorkerRunner(
                 worker,
@@ -67,6 +69,7 @@ class Process:
                 member=core.member,
                 desk_case=desk_case,
                 jitter=random.Random(),  # noqa: S311  jitter is no secret
+                tracing=tracing,
             )
             for worker in (*workers, *(channel.sender for channel in channels))
         ]
