@@ -1,4 +1,4 @@
-"""Commands of worker groups: `workers run`, `list`, `drain`."""
+"""Commands of worker groups: `workers run`, `list`, `drain`, `rewind`."""
 
 import os
 import time
@@ -164,6 +164,44 @@ async def workers_drain(
             click.echo(f"{member}  {'has left' if left else 'was told, and is still finishing'}")
     if not all(told.values()):
         raise SystemExit(1)
+
+
+@workers.command("rewind")
+@click.option(
+    "--to", "moment", required=True, help="Moment with zone, such as 2026-11-22T08:00:00Z: shortly before the copy."
+)
+@data_options
+@json_option
+@async_command
+async def workers_rewind(moment: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """After the database was restored: let all groups begin again at a moment. Nothing may run meanwhile."""
+    from datetime import datetime
+
+    from bus.clock import SystemClock
+    from bus.log.kafka_settings import KafkaSettings, check_settings
+    from bus.telemetry import configure_logging
+    from deploy.departments import topics_by_group
+    from deploy.rewind import rewind
+    from deploy.settings import BusSettings
+
+    configure_logging("ERROR")
+    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    bus: BusSettings = layers.section("bus", BusSettings)
+    if bus.engine != "kafka":
+        fail("the embedded engine keeps records and progress in one file: there is nothing to rewind", code=2)
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        fail(f"--to wants a moment such as 2026-11-22T08:00:00Z, not {moment!r}", code=2)
+    if at.tzinfo is None:
+        fail("--to wants a moment with its zone, such as 2026-11-22T08:00:00Z", code=2)
+    kafka: KafkaSettings = layers.section("kafka", KafkaSettings)
+    check_settings(kafka)
+    moved = await rewind(kafka, topics_by_group(settings.channels), at, SystemClock())
+    if as_json:
+        print_json([{"group": group, "records": records} for group, records in moved.items()])
+        return
+    print_table(("group", "records again"), list(moved.items()), empty="no group had come any further")
 
 
 def _built_in(name: str, members: int) -> "list[Share]":

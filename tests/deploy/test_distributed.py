@@ -14,13 +14,16 @@ from psycopg.conninfo import make_conninfo
 
 from bus.adapter.hosting import contact_record
 from bus.adapter.spool import Spool
-from bus.clock import SystemClock
+from bus.clock import SystemClock, to_micros
 from bus.errors import ConfigurationError
-from bus.log.topics import CONTACT_RECEIVED
+from bus.log.kafka import KafkaLog
+from bus.log.port import Delivery
+from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED
 from bus.message import Contact, Party
 from deploy.core import Core, open_core
 from deploy.doctor import examine
 from deploy.installation import note
+from deploy.rewind import rewind
 from deploy.settings import ProductSettings, load
 
 CLOCK = SystemClock()
@@ -199,3 +202,37 @@ async def test_neither_settings_nor_errors_show_the_passwords(grounds: Any, tmp_
         assert text, command
     rows = (await findings(grounds, tmp_path / "d")).values()
     assert "geheim" not in json.dumps(list(rows))
+
+
+async def test_groups_begin_again_at_a_moment_after_a_restore(grounds: Any, tmp_path: Path) -> None:
+    log = KafkaLog(grounds.kafka)
+    groups = {"intake": (CONTACT_RECEIVED,), "triage": (CONTACT_IDENTIFIED,)}
+    await log.append([contact_record(contact(n)) for n in range(10)])
+    first = await log.subscribe("intake", [CONTACT_RECEIVED], member="m")
+
+    async def finish(count: int) -> list[str]:
+        found: list[str] = []
+        async with asyncio.timeout(40):
+            while len(found) < count:
+                records = await first.fetch(100, 1)
+                await first.commit([Delivery.of("intake", record) for record in records])
+                found += [record.id for record in records]
+        return found
+
+    await finish(10)
+    last = max([record.at for number in range(8) for record in await log.read(CONTACT_RECEIVED, number)])
+    while to_micros(CLOCK.now()) // 1000 <= last // 1000:
+        await asyncio.sleep(0.001)
+    copied_at = CLOCK.now()
+    await log.append([contact_record(contact(n)) for n in range(10, 14)])
+    await finish(4)
+    with pytest.raises(ConfigurationError, match="intake has 1 members"):
+        await rewind(grounds.kafka, groups, copied_at, CLOCK)
+    await first.close()
+
+    assert await rewind(grounds.kafka, groups, copied_at, CLOCK) == {"intake": 4}
+    assert await rewind(grounds.kafka, groups, copied_at, CLOCK) == {}, "never forward, and not twice"
+    first = await log.subscribe("intake", [CONTACT_RECEIVED], member="m")
+    assert sorted(await finish(4)) == ["c-10", "c-11", "c-12", "c-13"]
+    await first.close()
+    await log.close()
