@@ -34,6 +34,9 @@ class Finishing(Store):
     ) -> Sequence[Row]:
         return []
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
     async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:
         await self._finish(effects)
         return [_APPLIED] * len(effects)

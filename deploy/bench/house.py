@@ -36,8 +36,14 @@ _AT_ONCE = 64
 _GIVE_UP_S = 300.0
 _LOOK_S = 0.02
 _STOP_S = 30.0
+_TOLD = 2_000
+"""Characters of what a worker said last, told when it ends."""
 
-_fresh = (send_ledger.c.state == "planned") & (send_ledger.c.changed_at >= bindparam("since"))
+_fresh = (
+    (send_ledger.c.channel == "email")
+    & (send_ledger.c.state == "planned")
+    & (send_ledger.c.changed_at >= bindparam("since"))
+)
 _planned = select(func.count().label("n")).where(_fresh)
 _answered = select(func.count(func.distinct(send_ledger.c.case_id)).label("n")).where(_fresh)
 """Nobody sends here, so what is planned stays planned. Only one contact in three leads to a second reply (a code), so
@@ -51,6 +57,7 @@ class House:
     def __init__(self, core: Core, config: Path) -> None:
         self.core = core
         self.config = config
+        self._words = config.with_name("workers.log")
         self._workers: list[asyncio.subprocess.Process] = []
         self._sent = 0
         self._since = to_micros(core.clock.now())
@@ -62,17 +69,16 @@ class House:
 
     async def start_workers(self) -> None:
         """One process per core with all groups."""
-        for number in range(CORES):
-            command = ("-m", "deploy.cli", "workers", "run", "all", "--config", str(self.config))
-            self._workers.append(
-                await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    *command,
-                    env={**os.environ, "CONTACTBUS_PRODUCT__LOG_LEVEL": "ERROR"},
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=None if number == 0 else asyncio.subprocess.DEVNULL,
+        with self._words.open("ab") as words:
+            for _ in range(CORES):
+                self._workers.append(
+                    await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        *("-m", "deploy.cli", "workers", "run", "all", "--config", str(self.config)),
+                        stdout=asyncio.subprocess.DEVNULL,
+                        stderr=words,
+                    )
                 )
-            )
 
     async def stop_workers(self) -> None:
         """Drain and end them."""
@@ -114,7 +120,7 @@ class House:
             if done >= self._sent:
                 return
             if any(worker.returncode is not None for worker in self._workers):
-                raise Missing("a worker process ended; its own words stand above")
+                raise Missing(f"a worker process ended: {self._words.read_text(errors='replace')[-_TOLD:]}")
             if time.monotonic() > ends:
                 raise Missing(f"{self._sent} contacts were not answered within {within_s:.0f} s, {done} were")
             await asyncio.sleep(_LOOK_S)

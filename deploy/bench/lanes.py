@@ -110,20 +110,7 @@ async def run(options: Options) -> list[Row]:
 async def _measure(keys: int) -> tuple[float, _Work]:
     chance = random.Random(1)  # noqa: S311  the same records every time
     names = [f"key-{chance.randrange(keys)}" for _ in range(RECORDS)]
-    records = [
-        StoredRecord(
-            topic=_TOPIC,
-            partition=partition_of(name, _PARTITIONS),
-            offset=number,
-            at=0,
-            key=name,
-            value=f"{chance.random() * LONGEST_S:.6f}".encode(),
-            id=f"r-{number}",
-            headers={},
-            generation=1,
-        )
-        for number, name in enumerate(names)
-    ]
+    records = [_record(number, name, chance.random() * LONGEST_S) for number, name in enumerate(names)]
     done, ended = 0, asyncio.Event()
 
     async def finish(effects: Sequence[Effect]) -> None:
@@ -144,3 +131,17 @@ async def _measure(keys: int) -> tuple[float, _Work]:
     runner.stop()
     await running
     return took, work
+
+
+def _record(number: int, key: str, takes_s: float) -> StoredRecord:
+    return StoredRecord(
+        topic=_TOPIC,
+        partition=partition_of(key, _PARTITIONS),
+        offset=number,
+        at=0,
+        key=key,
+        value=f"{takes_s:.6f}".encode(),
+        id=f"r-{number}",
+        headers={},
+        generation=1,
+    )
