@@ -35,7 +35,7 @@ from bus.store.postgres_errors import ServerError, raise_if_failed
 from bus.store.postgres_sql import int_array, long_array, text_array, text_of
 from bus.store.postgres_wire import Command, Wire
 
-__all__ = ["OutboxRelay", "Publish"]
+__all__ = ["SILENCE_S", "OutboxRelay", "Publish"]
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ _BATCH = 250
 _Place = tuple[int, str]
 """Shard and topic: what is published by one append at a time."""
 
-_SILENCE_MS = 10_000
+SILENCE_S = 10.0
 """A session that asks nothing for so long is ended by the server: its process stands still and holds shards."""
 
 _PAUSE_FIRST_S, _PAUSE_LONGEST_S = 0.1, 5.0
@@ -99,11 +99,12 @@ class OutboxRelay:
     One relay per process; belongs to the event loop that made it.
     """
 
-    def __init__(self, store: PostgresStore, publish: Publish) -> None:
+    def __init__(self, store: PostgresStore, publish: Publish, *, silence_s: float = SILENCE_S) -> None:
         self._tenant = store.tenant
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._store = store
+        self._silence_s = silence_s
         self._wire = self._new_wire()
         self._limit_s = store.settings.statement_timeout_s * 2
         # Another tenant's locks in the same database are others.
@@ -164,7 +165,7 @@ class OutboxRelay:
 
     def _new_wire(self) -> Wire:
         # What is not deleted after a crash of the server is published again: no reason to wait for the disk.
-        options = f"-c synchronous_commit=off -c idle_session_timeout={_SILENCE_MS}"
+        options = f"-c synchronous_commit=off -c idle_session_timeout={round(self._silence_s * 1000)}"
         return self._store.wire(options, on_notify=self._noticed, on_lost=self._lost)
 
     async def _settle(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -304,3 +305,42 @@ async def test_shards_of_a_session_that_ended_are_taken_over_and_nothing_is_lost
         await second.close()
     for key in keys:
         assert topic.first_of(key) == [f"{key}/{n}" for n in range(40)]
+
+
+async def test_shards_of_a_process_that_stands_still_are_taken_over(
+    store: PostgresStore, postgres_settings: PostgresSettings
+) -> None:
+    topic = Topic()
+    stopped, go_on, late = threading.Event(), threading.Event(), list[str]()
+
+    async def stand_still(records: Sequence[Record]) -> None:
+        stopped.set()
+        # Nothing of this process's loop runs, as after SIGSTOP.
+        go_on.wait(20)
+        late.extend(record.id for record in records)
+
+    async def other_process() -> None:
+        second = await PostgresStore.open(postgres_settings, tenant="shop")
+        relay = OutboxRelay(second, stand_still, silence_s=1.0)
+        running = asyncio.create_task(relay.run())
+        await asyncio.to_thread(go_on.wait, 20)
+        await relay.close()
+        await running
+        await second.close()
+
+    other = asyncio.create_task(asyncio.to_thread(asyncio.run, other_process()))
+    try:
+        await store.apply([emitting("1", "2")])
+        assert await asyncio.to_thread(stopped.wait, 20)
+        await store.apply([emitting("3")])
+        async with relaying(store, topic) as relay:
+            await topic.until(lambda: len(topic.records) == 3)
+            await until(lambda: len(relay.owned) == SHARDS)
+            go_on.set()
+            await other
+            await until(lambda: is_empty(store))
+    finally:
+        go_on.set()
+        await other
+    # What it had in hand comes a second time, late: with ids that an inbox knows.
+    assert (topic.ids, late) == (["1", "2", "3"], ["1", "2"])
