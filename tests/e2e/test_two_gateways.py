@@ -1,4 +1,7 @@
-"""Two gateways of one house: visitors and calls move between them, answers reach whoever holds the socket or call."""
+"""Two gateways of one house: visitors and calls move between them, answers reach whoever holds the socket or call.
+
+Once on one folder, once as on two hosts that share nothing but brokers, database, blobs and secrets.
+"""
 
 import asyncio
 import contextlib
@@ -6,52 +9,59 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import pytest_asyncio
 
 from adapters.chat.client import ChatClient
 from adapters.phone.simulator import Answer, Say, simulate_call
-from bus.clock import SystemClock
-from bus.delivery import ledger
-from bus.log.embedded import EmbeddedEngine
-from deploy import migrations
+from bus.log.kafka_settings import KafkaSettings
+from deploy.core import open_core
+from deploy.kafka.topics import apply_plan, declared_topics
+from deploy.settings import ProductSettings, load
 from workers.records.demo import load_demo
 
 QUESTION = "What are your opening hours on Saturday?"
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """For an answer on a busy machine; far below `SELDOM_S`."""
 
-SELDOM_S = 120.0
+SELDOM_S = 240.0
 """The gateways look into the table so seldom here that only a hint can bring another gateway's answer in time."""
 
 
 class Gateways:
     """Two processes with the doors of chat and phone, one with the workers, one public address before them."""
 
-    def __init__(self, data: Path, ports: tuple[int, int]) -> None:
-        self.data = data
+    def __init__(self, folders: Sequence[Path], ports: tuple[int, int], environment: Mapping[str, str]) -> None:
+        self.folders = folders
         self.urls = [f"http://127.0.0.1:{port}" for port in ports]
         self.public = "http://gateways.shop.example"
         self.processes: list[asyncio.subprocess.Process] = []
-        self.log = data.parent / "gateways.log"
+        self.log = folders[0].parent / "gateways.log"
+        self._environment = environment
+
+    @property
+    def twilio_token(self) -> str:
+        return Path(self._environment["CONTACTBUS_ADAPTERS__PHONE__AUTH_TOKEN_FILE"]).read_text("ascii").strip()
 
     async def start(self) -> None:
         arguments = [("serve", "chat", "phone", "link", "--http", url.removeprefix("http://")) for url in self.urls]
-        self.processes = list(
-            await asyncio.gather(*(self._run(*given) for given in [*arguments, ("workers", "run", "all")]))
-        )
+        parts = zip([*arguments, ("workers", "run", "all")], self.folders, strict=True)
+        self.processes = list(await asyncio.gather(*(self._run(folder, *given) for given, folder in parts)))
 
-    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def _run(self, folder: Path, *arguments: str) -> asyncio.subprocess.Process:
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data), stderr=log,
+                sys.executable, "-m", "deploy.cli", *arguments, "--data", str(folder), stderr=log,
                 env={
                     **os.environ,
+                    **self._environment,
                     "CONTACTBUS_PRODUCT__PUBLIC_URL": self.public,
                     "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
                     "CONTACTBUS_ADAPTERS__CHAT__FOLLOW_EVERY_S": str(SELDOM_S),
@@ -106,22 +116,53 @@ class EitherGateway:
             return Answer(status=response.status, media_type=response.content_type, body=await response.read())
 
 
-@pytest_asyncio.fixture
-async def house(tmp_path: Path, learned: Path, tools: Any, mailbox: Any) -> AsyncIterator[Gateways]:
-    data = tmp_path / "data"
-    shutil.copytree(learned, data)
-    migrations.upgrade(data)
-    clock = SystemClock()
-    engine = await EmbeddedEngine.open(data, clock=clock, plan_reply=lambda reply: ledger.plan(reply, clock.now()))
-    await load_demo(engine, clock)
-    await engine.close()
-    blank = tools.product(data, mailbox)
-    opened = Gateways(data, (blank.http_port, blank.smtp_port))
+@pytest_asyncio.fixture(params=["embedded", "kafka"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path, learned: Path, tools: Any) -> AsyncIterator[Gateways]:
+    secret = tmp_path / "twilio_auth_token"
+    secret.write_text(uuid.uuid4().hex + "\n")
+    environment = {"CONTACTBUS_ADAPTERS__PHONE__AUTH_TOKEN_FILE": str(secret)}
+    if request.param == "embedded":
+        folders = [tmp_path / "data"] * 3
+    else:
+        folders = [tmp_path / name for name in ("host-a", "host-b", "host-c")]
+        environment |= await distributed(request, tmp_path)
+    for folder in set(folders):
+        shutil.copytree(learned, folder)
+    layers = load(None, environment, {"product": {"data": str(folders[-1])}})
+    core = await open_core(layers, layers.section("product", ProductSettings), public_url="", workers=True)
+    await load_demo(core.engine, core.clock)
+    await core.close()
+    blank = tools.product(folders[0], None)
+    opened = Gateways(folders, (blank.http_port, blank.smtp_port), environment)
     try:
         await opened.start()
         yield opened
     finally:
         await opened.stop()
+
+
+async def distributed(request: pytest.FixtureRequest, folder: Path) -> dict[str, str]:
+    """Settings of hosts that share brokers, database, blobs and secrets."""
+    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
+    postgres: Any = request.getfixturevalue("postgres_settings")
+    kafka = KafkaSettings(
+        bootstrap=tuple(bootstrap.split(",")), topic_prefix=f"g{uuid.uuid4().hex[:8]}.", replication_floor=1,
+        min_insync_replicas=1,
+    )  # fmt: skip
+    await apply_plan(kafka, declared_topics(ProductSettings().channels))
+    return {
+        "CONTACTBUS_BUS__ENGINE": "kafka",
+        "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
+        "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "CONTACTBUS_KAFKA__REPLICATION_FLOOR": "1",
+        "CONTACTBUS_KAFKA__MIN_INSYNC_REPLICAS": "1",
+        "CONTACTBUS_KAFKA__SESSION_TIMEOUT_S": "6.0",
+        "CONTACTBUS_KAFKA__HEARTBEAT_S": "1.0",
+        "CONTACTBUS_POSTGRES__DSN": postgres.dsn,
+        "CONTACTBUS_POSTGRES__OWNER_DSN": postgres.owner_dsn,
+        "CONTACTBUS_PRODUCT__BLOBS": str(folder / "blobs"),
+        "CONTACTBUS_PRODUCT__SIGNING_KEY": str(folder / "signing.key"),
+    }
 
 
 async def first_answer(chat: ChatClient, text: str) -> float:
@@ -135,6 +176,7 @@ async def first_answer(chat: ChatClient, text: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.timeout(300)
 async def test_visitors_and_calls_are_at_home_on_both_gateways(house: Gateways) -> None:
     async with house.visitor(0) as chat:
         # The workers have begun.
@@ -153,7 +195,7 @@ async def test_visitors_and_calls_are_at_home_on_both_gateways(house: Gateways) 
         transport = EitherGateway(http, house)
         call = await simulate_call(
             house.public, "+447700900123", "+442071234567", [Say(QUESTION), Say("No, thank you. Goodbye.")],
-            auth_token=(house.data / "twilio_auth_token").read_text().strip(), transport=transport, seed=5,
+            auth_token=house.twilio_token, transport=transport, seed=5,
         )  # fmt: skip
     assert call.problems == []
     assert transport.posts >= 3

@@ -282,6 +282,17 @@ async def test_what_finally_failed_can_be_changed_or_sent_again(browser: Browser
     await expect(frame.locator(".visitor .state")).to_have_text("Gesendet")
 
 
+async def test_who_types_faster_than_we_take_is_heard_in_order(browser: Browser, open_door: OpenDoor) -> None:
+    door = await open_door(use_clock=SystemClock(), message_burst=2, messages_per_second=5)
+    _, frame = await opened(browser, door)
+    await settled(frame)
+    for number in range(6):
+        await speak(frame, f"Satz {number}")
+    await expect(frame.locator(".message.visitor.sent")).to_have_count(6, timeout=20_000)
+    assert [contact.text for contact in door.contacts.values()] == [f"Satz {number}" for number in range(6)]
+    assert door.duplicates == 0
+
+
 # --- what is shown
 
 
