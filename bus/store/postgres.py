@@ -38,7 +38,7 @@ log = structlog.get_logger()
 CHANNEL = "contactbus_outbox"
 """The channel on which relays are told of new rows: `tenant/shard,shard`."""
 
-MAX_BATCH = 1_000
+MAX_BATCH = 500
 """Effects after which a transaction takes no more: bounds how long its locks are held."""
 
 _WRITERS = 2
