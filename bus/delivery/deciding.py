@@ -161,8 +161,9 @@ class Decider:
         if deadline is not None and until > deadline:
             self._say("record given up", record, "deadline", 0)
             return self._letter(record, GiveUp("deadline"), 0, now)
-        write = park(self._group, record, attempts=0, until=until, failed_at=None, reason="behind")
-        return Decided(record, Outcome(writes=(write,)))
+        verdict = Park(until, "behind")
+        write = park(self._group, record, attempts=0, until=until, failed_at=None, reason=verdict.reason)
+        return Decided(record, Outcome(writes=(write,)), verdict)
 
     def _aside(self, record: StoredRecord, verdict: Park, attempts: int, failed_at: datetime) -> Write:
         if isinstance(record, ParkedRecord):

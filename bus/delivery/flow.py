@@ -301,7 +301,8 @@ class Flow:
         if result.applied:
             if isinstance(verdict, Park):
                 if self._is_ours(record):
-                    self._parking.rest(record, verdict.until)
+                    note = self._parking.rest if isinstance(record, ParkedRecord) else self._parking.follow
+                    note(record, verdict.until)
                 self._let_go(record)
             elif isinstance(record, ParkedRecord):
                 self._spawn(self._next_of_key(record))
@@ -341,14 +342,18 @@ class Flow:
                 self._measure()
 
     async def _wake(self, line: Line) -> None:
+        followed = line.followed
         first = await self._surely(lambda: self._parking.first(line))
         if not self._parking.knows(line):
             return
-        if first is None:
-            self._parking.free(line)
-        else:
+        if first is not None:
             self._lanes.add([first])
             self._hands.call()
+        elif line.followed == followed and not self._lanes.holds(line.key):
+            self._parking.free(line)
+        else:
+            # A member before us released them all, while something was, or is being, parked behind: look again.
+            line.awake = False
 
     async def _next_of_key(self, record: ParkedRecord, refused: Decided | None = None) -> None:
         """What follows a parked record: the next of its key, or, when its own transaction was `refused`, itself."""
@@ -369,7 +374,7 @@ class Flow:
 
     async def _found_done(self, record: StoredRecord) -> None:
         """The record was finished by a member before us: perhaps by parking it, after we had looked."""
-        if self._is_ours(record):
+        if self._is_ours(record) and self._parking.line(record) is None:
             line = self._parking.rest(record, self._clock.now())
             if await self._surely(lambda: self._parking.first(line)) is None:
                 self._parking.free(line)

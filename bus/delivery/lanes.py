@@ -62,6 +62,10 @@ class Lanes:
         """How many keys have records."""
         return len(self._lanes)
 
+    def holds(self, key: str) -> bool:
+        """Whether a key has records."""
+        return key in self._lanes
+
     @property
     def counts(self) -> Mapping[tuple[str, int], int]:
         """Records not yet finished by topic and partition, where there are any."""

@@ -174,7 +174,8 @@ def _named(group: str, record: ParkedRecord) -> dict[str, Any]:
 class Line(msgspec.Struct, eq=False):
     """The parked records of one key of one topic, as their owner sees them: none of their bytes, only when to look.
 
-    `at` is when the first of them was appended; `awake` means that the first of them, or the next, is in its lane.
+    `at` is when the first of them was appended; `awake` means that the first of them, or the next, is in its lane;
+    `followed` counts those that were parked behind it since.
     """
 
     topic: str
@@ -184,6 +185,7 @@ class Line(msgspec.Struct, eq=False):
     not_before: int
     at: int
     awake: bool = False
+    followed: int = 0
 
     @property
     def until(self) -> datetime:
@@ -224,6 +226,14 @@ class ParkedKeys:
             record.topic, record.partition, record.key, record.generation, to_micros(until), record.at
         )
         return line
+
+    def follow(self, record: StoredRecord, until: datetime) -> None:
+        """A fetched record is in the table: the first of its key, or behind the first."""
+        line = self.line(record)
+        if line is None:
+            self.rest(record, until)
+        else:
+            line.followed += 1
 
     def free(self, line: Line) -> None:
         """Nothing of this key is parked any more."""

@@ -293,6 +293,32 @@ async def test_only_one_member_can_take_a_record_out(engine: EmbeddedEngine, clo
         await m.came("a1")
 
 
+async def test_what_another_member_released_under_our_hands_frees_the_key(
+    engine: EmbeddedEngine, clock: FakeClock, member: Any
+) -> None:
+    """A member that was stopped and woke up goes on with what it holds; its row can be released only once."""
+    fault = Fault("a")
+    await engine.append([record("a1")])
+    async with member(fault.decide) as m:
+        await get_parked(engine, m, clock, fault, "a1")
+        row = await engine.one(select(parked))
+        assert row is not None
+        held = ParkedRecord(
+            topic="in", partition=row["partition"], offset=row["log_offset"], at=0, key="a", value=b"a1", id="a1",
+            headers={}, attempts=row["attempts"], first_failed_at=None,
+        )  # fmt: skip
+        theirs = Outcome(writes=(release("g", held),), emit=out(held).emit)
+        assert (await engine.apply([Effect(outcome=theirs)]))[0].applied
+        fault.wanted.clear()
+        await engine.append([record("a2")])
+        await are_parked(engine, m, "a2")
+        clock.advance(300)
+        await m.came("a1", "a2")
+        await m.until(lambda: not m.gauge("lanes"))
+        await engine.append([record("a3")])
+        await m.came("a1", "a2", "a3")
+
+
 async def test_keys_of_one_name_on_two_topics_do_not_wait_for_each_other(
     engine: EmbeddedEngine, clock: FakeClock, member: Any
 ) -> None:
