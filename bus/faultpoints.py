@@ -88,10 +88,10 @@ def reached(point: str, detail: str = "") -> None:
 
 
 def _strike(point: str, detail: str) -> None:
-    for fault in _armed:
-        if fault.place not in (point, f"{point}/{detail}"):
-            continue
+    passed = [fault for fault in _armed if fault.place in (point, f"{point}/{detail}")]
+    for fault in passed:
         fault.left -= 1
+    for fault in passed:
         if fault.left:
             continue
         # Told without the log, which would be lost in a buffer: whoever proves something must know that it struck.

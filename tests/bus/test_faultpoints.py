@@ -36,6 +36,18 @@ def test_a_point_strikes_at_the_nth_pass_and_only_then() -> None:
     reached("send.begun", "email")
 
 
+def test_a_point_may_strike_more_than_once() -> None:
+    arm({"CONTACTBUS_FAULT": "send.sent:raise:1,send.sent:raise:2,send.sent:raise:4"})
+    struck: list[bool] = []
+    for _ in range(5):
+        try:
+            reached("send.sent", "email")
+            struck.append(False)
+        except InjectedFault:
+            struck.append(True)
+    assert struck == [True, True, False, True, False]
+
+
 def test_a_detail_narrows_it() -> None:
     arm({"CONTACTBUS_FAULT": "send.begun/chat:raise:1,send.sent/chat:raise:1"})
     reached("send.begun", "email")

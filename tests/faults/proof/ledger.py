@@ -74,6 +74,8 @@ class Asked:
     closed: list[str] = field(default_factory=list[str])
     behind: int = 0
     dead_letters: int = 0
+    too_late: int = 0
+    """Live messages that went to a person because their time was over."""
     timelines: dict[str, list[tuple[int, str]]] = field(default_factory=dict[str, list[tuple[int, str]]])
     """Case id -> (sequence, actor) of each entry of its record."""
 

@@ -1,0 +1,77 @@
+"""Everything is killed, stopped and cut by a schedule, while customers write, chat, call and post."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from proof.house import Embedded, House
+from proof.run import prove
+
+CHECKOUT = Path(__file__).parents[2]
+SECONDS = float(os.environ.get("CONTACTBUS_TEST_CHAOS_S", "60"))
+
+
+def seed() -> int:
+    """A new one each time: what it finds is repeated by naming it."""
+    chosen = os.environ.get("CONTACTBUS_TEST_SEED")
+    return int(chosen) if chosen else random.SystemRandom().randrange(10**6)
+
+
+@pytest.mark.timeout(600)
+async def test_nothing_is_lost_doubled_or_overtaken_on_the_embedded_engine(tmp_path: Path, learned: Path) -> None:
+    def house_of(relay: tuple[str, int]) -> House:
+        return Embedded(tmp_path, relay=relay, learned=learned)
+
+    report = await prove(house_of, bus="embedded", seed=seed(), seconds=SECONDS / 2, say=print)
+    print(json.dumps(report.as_json(), ensure_ascii=False))
+    assert report.kills > 0
+    assert report.acknowledged > 50
+    assert report.verdict == "held", report.judgement.findings
+
+
+@pytest.mark.timeout(900)
+async def test_nothing_is_lost_doubled_or_overtaken_on_kafka_and_postgresql(tmp_path: Path, learned: Path) -> None:
+    from proof.cluster import Distributed
+
+    def house_of(relay: tuple[str, int]) -> House:
+        return Distributed(tmp_path, relay=relay, learned=learned)
+
+    report = await prove(house_of, bus="kafka", seed=seed(), seconds=SECONDS, say=print)
+    print(json.dumps(report.as_json(), ensure_ascii=False))
+    assert report.kills > 0
+    assert report.acknowledged > 20
+    assert report.verdict == "held", report.judgement.findings
+
+
+def chaos(*arguments: str, cwd: Path, **environment: str) -> Any:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "chaos", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(320)
+def test_the_command_says_what_it_did_and_how_it_ended(tmp_path: Path) -> None:
+    done = chaos("--seconds", "6", "--seed", "4", "--json", "--keep", str(tmp_path / "kept"), cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told["seed"] == 4
+    assert set(told) >= {"offered", "acknowledged", "kills", "lost", "doubled", "out_of_order", "verdict"}
+    assert (told["lost"], told["doubled"], told["out_of_order"], told["verdict"]) == (0, 0, 0, "held")
+    assert told["offered"] >= told["acknowledged"] > 0
+    assert (tmp_path / "kept" / "ledger.jsonl").stat().st_size > 0
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    assert chaos("--seconds", "1", cwd=CHECKOUT).returncode == 2
+    assert chaos("--bus", "rabbit", cwd=CHECKOUT).returncode == 2
