@@ -310,7 +310,7 @@ class OutboxRelay:
         return results
 
     def _noticed(self, text: str) -> None:
-        tenant, _, shards = text.partition("/")
+        tenant, _, shards = text.rpartition("/")
         if tenant == self._tenant:
             self.wake(frozenset(int(shard) for shard in shards.split(",") if shard.isdecimal()))
 

@@ -50,10 +50,13 @@ class Retention:
         """Forget all that may go at `now` (microseconds); slots emptied and rows deleted. Raises TransientError."""
         today = now // _DAY_MICROS
         gone = 0
-        for slot in slots_to_empty(today):
-            gone += await self._empty(f"inbox_{slot:02d}")
-        gone += await self._slices(_UNDATED, UNDATED, today - INBOX_KEEP_DAYS)
-        gone += await self._slices(_ONCE, self._tenant, today - ONCE_KEEP_DAYS)
+        try:
+            for slot in slots_to_empty(today):
+                gone += await self._empty(f"inbox_{slot:02d}")
+            gone += await self._slices(_UNDATED, UNDATED, today - INBOX_KEEP_DAYS)
+            gone += await self._slices(_ONCE, self._tenant, today - ONCE_KEEP_DAYS)
+        except ServerError as error:
+            raise error.translated() from error
         return gone
 
     async def _empty(self, table: str) -> int:
@@ -65,7 +68,7 @@ class Retention:
             await self._run(f"TRUNCATE {table}")
         except ServerError as error:
             if error.kind is not Kind.COLLISION:
-                raise error.translated() from error
+                raise
             log.warning("a day of the inbox is in use and is emptied later", name=table)
             return 0
         return 1

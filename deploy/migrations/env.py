@@ -19,4 +19,4 @@ context.configure(
 with context.begin_transaction():
     context.run_migrations()
     if dialect == "postgresql":
-        isolate(connection, context.config.attributes["application_role"])
+        isolate(connection.exec_driver_sql, context.config.attributes["application_role"])

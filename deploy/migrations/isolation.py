@@ -9,6 +9,7 @@ tenant shows no other tenant's customers. A process whose password was stolen ma
 must be safe from one another's programs need databases of their own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["isolate"]
@@ -68,9 +69,11 @@ and a new database under load read whole tables for each batch until then. Takin
 """
 
 
-def isolate(connection: Any, role: str) -> None:
-    """Make the role where it is missing, and bring policies and rights of every table to what is declared here."""
-    run = connection.exec_driver_sql
+def isolate(run: Callable[[str], Any], role: str) -> None:
+    """Make the role where it is missing, and bring policies and rights of every table to what is declared here.
+
+    `run` executes a statement as the owner and returns a cursor.
+    """
     run(_make(role))
     run(f"GRANT USAGE ON SCHEMA public TO {role}")
     run(_STATISTICS)

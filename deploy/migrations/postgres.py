@@ -10,6 +10,7 @@ import psycopg
 from bus.errors import ConfigurationError, TransientError
 from bus.store.postgres_settings import PostgresSettings
 from deploy.migrations import HEAD, config
+from deploy.migrations.isolation import isolate
 
 __all__ = ["upgrade"]
 
@@ -59,6 +60,8 @@ def _upgrade(settings: PostgresSettings) -> None:
         # Until the end of the transaction: whoever comes second finds everything done.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
         if _current(connection) == HEAD:
+            if not _is_known(connection, settings.application_role):
+                isolate(connection.execute, settings.application_role)
             return
         from alembic import command
 
@@ -68,6 +71,16 @@ def _upgrade(settings: PostgresSettings) -> None:
                 command.upgrade(config(alembic_connection, application_role=settings.application_role), "head")
         finally:
             engine.dispose()
+
+
+def _is_known(connection: Any, role: str) -> bool:
+    """Whether the role was given its rights; another may have been named since."""
+    (known,) = connection.execute(
+        "SELECT EXISTS (SELECT FROM information_schema.role_table_grants"
+        " WHERE table_name = 'alembic_version' AND grantee = %s)",
+        (role,),
+    ).fetchone()
+    return known
 
 
 def _current(connection: Any) -> str:
@@ -80,8 +93,8 @@ def _current(connection: Any) -> str:
 
 def _refuse_unsafe(connection: Any) -> None:
     """A database that says yes before the disk did would lose what was acknowledged."""
+    connection.rollback()
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
-        connection.rollback()
         (value,) = connection.execute(f"SHOW {name}").fetchone()
         if value == "off":
             raise ConfigurationError(f"PostgreSQL has {name} = off: what it acknowledged may be lost; switch it on")

@@ -130,6 +130,30 @@ def test_without_the_owner_a_schema_that_is_not_ours_is_refused(empty_database: 
         postgres.upgrade(alone)
 
 
+def test_another_role_that_is_named_later_gets_its_rights(empty_database: PostgresSettings, postgres_dsn: str) -> None:
+    postgres.upgrade(empty_database)
+    role = f"{conninfo_to_dict(empty_database.owner_dsn)['user']}_app"
+    with psycopg.connect(postgres_dsn, autocommit=True) as server:
+        try:
+            postgres.upgrade(
+                PostgresSettings(
+                    dsn=make_conninfo(empty_database.dsn, user=role),
+                    owner_dsn=empty_database.owner_dsn,
+                    application_role=role,
+                )
+            )
+            with connected(make_conninfo(empty_database.dsn, user=role), "a") as connection:
+                assert connection.execute("SELECT count(*) FROM timer").fetchone() == (0,)
+        finally:
+            with psycopg.connect(make_conninfo(postgres_dsn, dbname=_name_of(empty_database)), autocommit=True) as own:
+                own.execute(f"DROP OWNED BY {role}")
+            server.execute(f"DROP ROLE {role}")
+
+
+def _name_of(settings: PostgresSettings) -> str:
+    return str(conninfo_to_dict(settings.dsn)["dbname"])
+
+
 def test_a_role_that_no_policy_holds_back_is_refused(postgres_settings: PostgresSettings, postgres_dsn: str) -> None:
     name = conninfo_to_dict(postgres_settings.dsn)["dbname"]
     with pytest.raises(ConfigurationError, match="no policy holds back"):
@@ -153,8 +177,8 @@ def test_every_table_of_a_tenant_has_a_policy_that_holds_for_its_owner_too(
     with connected(postgres_settings.owner_dsn) as connection:
         found = connection.execute(
             "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity,"
-            " ARRAY(SELECT p.polname || ' ' || p.polcmd::text || ' ' || (p.polwithcheck IS NOT NULL)::text FROM pg_policy p"
-            " WHERE p.polrelid = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " ARRAY(SELECT p.polname || ' ' || p.polcmd::text || ' ' || (p.polwithcheck IS NOT NULL)::text"
+            " FROM pg_policy p WHERE p.polrelid = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
         ).fetchall()
     held = {name for name, forced, policies in found if forced and policies == ["by_tenant * true"]}
