@@ -207,6 +207,7 @@ def build(
     public_url: str = BASE,
     company: Any = "Nordlicht Handel",
     away: bool = False,
+    follow: Any = None,
 ) -> tuple[PhoneAdapter, Workers]:
     """An adapter wired to scripted workers."""
     tokens = folder / "tokens"
@@ -229,6 +230,7 @@ def build(
         status=workers.status,
         background=lambda name, task: None,
         bus_away=lambda: away,
+        follow=follow,
         options={"company": company},
     )
     adapter = PhoneAdapter(config, services, calls)
