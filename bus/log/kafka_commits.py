@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import CommitFailedError, IllegalStateError  # pyright: ignore[reportMissingTypeStubs]
 
+from bus import faultpoints
 from bus.errors import TransientError
 from bus.log.kafka_client import Partition
 from bus.log.kafka_records import metadata_of
@@ -68,6 +69,7 @@ class Commits:
                     )
                     for place in dirty
                 }
+                faultpoints.reached("commit.before", self._group)
                 async with asyncio.timeout(self._deadline_s):
                     await self._consumer.commit(offsets)
             except (Fenced, CommitFailedError, IllegalStateError) as error:
