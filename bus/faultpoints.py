@@ -25,7 +25,7 @@ CONTACTBUS_FAULT_CLOCK_S sets its clock forward or back by so many seconds.
 | `send.sent` / channel | the channel's answer is known | the ledger knows it |
 | `relay.published` / topic | the brokers have records of the spool | the spool knows it |
 | `outbox.published` / topic | the brokers have records of the outbox | the outbox knows it |
-| `commit.before` / topic | work is finished and durable | the group's position |
+| `commit.before` / group | work is finished and durable | the group's position |
 """
 
 import os
