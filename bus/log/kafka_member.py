@@ -126,11 +126,7 @@ class KafkaMember(ConsumerRebalanceListener):
         try:
             async with asyncio.timeout(self._settings.rebalance_timeout_s + self._settings.session_timeout_s):
                 if not self._settings.static_member:
-                    # A namesake is an earlier life under this name: nobody waits for its session to run out.
-                    for member_id in await self._namesakes():
-                        await self._of.groups.remove(
-                            self._of.group, member_id, deadline_s=self._settings.request_timeout_s
-                        )
+                    await self._remove_namesakes()
                 self._consumer.subscribe(
                     [self._settings.topic_prefix + topic for topic in self._of.topics], listener=self
                 )
@@ -178,6 +174,14 @@ class KafkaMember(ConsumerRebalanceListener):
         with contextlib.suppress(Exception):
             async with asyncio.timeout(1.0):
                 await self._consumer._client.close()
+
+    async def _remove_namesakes(self) -> None:
+        """A namesake is an earlier life under this name: nobody need wait for its session to run out."""
+        try:
+            for member_id in await self._namesakes():
+                await self._of.groups.remove(self._of.group, member_id, deadline_s=self._settings.request_timeout_s)
+        except TransientError as error:
+            log.info("an earlier life may still hold its partitions", group=self._of.group, error=type(error).__name__)
 
     async def _namesakes(self) -> Sequence[str]:
         members = await self._of.groups.members(self._of.group, deadline_s=self._settings.request_timeout_s)

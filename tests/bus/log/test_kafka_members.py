@@ -95,7 +95,7 @@ async def test_members_that_come_and_go_under_load_do_everything_once_and_in_ord
     open_log: Callable[..., KafkaLog],
 ) -> None:
     log = open_log()
-    given = records(1_500, keys=40)
+    given = records(1_000, keys=40)
     done: list[StoredRecord] = []
 
     async def work(name: str, stop: asyncio.Event) -> None:
