@@ -1,6 +1,7 @@
 """Fixtures of the whole tree: a clock that stands still, a fresh embedded engine, a broker and a database server."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -84,21 +85,20 @@ async def kafka_settings(kafka_bootstrap: str) -> AsyncIterator[KafkaSettings]:
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_dsn() -> Iterator[str]:
     """Superuser's connection string of a real server: the environment's, else our own. Make a database of your own."""
     if POSTGRES_VARIABLE in os.environ:
         yield os.environ[POSTGRES_VARIABLE]
         return
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:3]):
-        # The server runs as another user when the tests run as root.
-        parent.chmod(parent.stat().st_mode | 0o055)
-    server = PostgresServer(folder)
-    try:
-        server.start()
-        yield server.dsn
-    finally:
-        server.stop()
+    # Outside pytest's own folders: the server runs as another user when the tests run as root, and those are closed.
+    with tempfile.TemporaryDirectory(prefix="contactbus-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder))
+        try:
+            server.start()
+            yield server.dsn
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
