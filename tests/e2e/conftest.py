@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.email.mailbox import Mailbox
-from adapters.phone.simulator import simulate_call
+from adapters.phone.simulator import Say, simulate_call
 from workers.packs import load
 from workers.triage.brain import Brain
 
@@ -160,6 +160,81 @@ class Product:
         )
 
 
+class House:
+    """The product in several processes, each on a folder of this host; `more` goes into their environment."""
+
+    def __init__(
+        self, data: Path, mailbox: Any, http_port: int, smtp_port: int, more: Mapping[str, str] | None = None
+    ) -> None:
+        self.data, self.mailbox = data, mailbox
+        self.url, self.smtp_port = f"http://127.0.0.1:{http_port}", smtp_port
+        host, port = mailbox.address
+        self.environment = {
+            **os.environ,
+            "CONTACTBUS_HTTP__PORT": str(http_port),
+            "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
+            "CONTACTBUS_ADAPTERS__EMAIL__SMTP_PORT": str(smtp_port),
+            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_HOST": host,
+            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_PORT": str(port),
+            "CONTACTBUS_ADAPTERS__POST__COMPANY": '{ name = "Nordlicht Handel", address = ["Hafenstr. 7", "Hamburg"] }',
+            **(more or {}),
+        }
+        self.running: list[asyncio.subprocess.Process] = []
+        self.listening: list[asyncio.Task[None]] = []
+
+    async def run(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Start a part and wait until it says that it runs."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data),
+            stderr=asyncio.subprocess.PIPE, env=self.environment,
+        )  # fmt: skip
+        self.running.append(process)
+        assert process.stderr is not None
+        said = b""
+        async with asyncio.timeout(90):
+            while not said.startswith(b"running "):
+                said = await process.stderr.readline()
+                print(process.pid, said.decode(), end="")
+                assert said, f"{arguments} ended with {await process.wait()}"
+        self.listening.append(asyncio.create_task(self._listen(process)))
+        return process
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Keep the pipe empty; what is told shows when a test fails."""
+        assert process.stderr is not None
+        async for line in process.stderr:
+            print(process.pid, line.decode(), end="")
+
+    async def end(self) -> None:
+        """Kill whatever still runs."""
+        for process in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def cli(self, *arguments: str) -> Any:
+        """A command beside the running house, as JSON."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data), "--json",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self.environment,
+        )  # fmt: skip
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, err.decode()
+        return json.loads(out)
+
+    def send(self, mail: Any) -> None:
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30) as server:
+            server.send_message(mail)
+
+    async def call(self, *said: str) -> list[str]:
+        call = await simulate_call(
+            self.url, "+49305550144", "+49301234567", turns=[Say(text) for text in said], clock="virtual",
+            auth_token=(self.data / "twilio_auth_token").read_text().strip(), tenant="shop",
+        )  # fmt: skip
+        assert call.problems == []
+        return [line.say for line in call.heard if line.say]
+
+
 async def eventually(probe: Callable[[], Awaitable[Any]], timeout: float, what: str) -> Any:
     """What `probe` returns as soon as it is something; looks again often, fails with `what` after `timeout`."""
     ends = time.monotonic() + timeout
@@ -228,6 +303,7 @@ def tools() -> Any:
 
     class Tools:
         eventually = staticmethod(eventually)
+        house = House
         mail = staticmethod(write_mail)
         product = Product
 

@@ -1,14 +1,9 @@
 """The same house in several processes: doors in one, workers in two others, one of which dies in the middle."""
 
 import asyncio
-import contextlib
-import json
-import os
 import re
 import shutil
 import signal
-import smtplib
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +13,6 @@ import aiohttp
 import pytest_asyncio
 
 from adapters.chat.client import ChatClient
-from adapters.phone.simulator import Say, simulate_call
 from adapters.post.samples import make_scan
 from bus.clock import SystemClock
 from bus.delivery import ledger
@@ -31,72 +25,8 @@ LEAVES_S = 25
 """Within so long a process ends by itself: orchestrators kill after 30."""
 
 
-class House:
-    """One data folder and the processes on it."""
-
-    def __init__(self, data: Path, mailbox: Any, http_port: int, smtp_port: int) -> None:
-        self.data, self.mailbox = data, mailbox
-        self.url, self.smtp_port = f"http://127.0.0.1:{http_port}", smtp_port
-        host, port = mailbox.address
-        self.environment = {
-            **os.environ,
-            "CONTACTBUS_HTTP__PORT": str(http_port),
-            "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
-            "CONTACTBUS_ADAPTERS__EMAIL__SMTP_PORT": str(smtp_port),
-            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_HOST": host,
-            "CONTACTBUS_ADAPTERS__EMAIL__RELAY_PORT": str(port),
-            "CONTACTBUS_ADAPTERS__POST__COMPANY": '{ name = "Nordlicht Handel", address = ["Hafenstr. 7", "Hamburg"] }',
-        }
-        self.running: list[asyncio.subprocess.Process] = []
-        self.listening: list[asyncio.Task[None]] = []
-
-    async def run(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start a part and wait until it says that it runs."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data),
-            stderr=asyncio.subprocess.PIPE, env=self.environment,
-        )  # fmt: skip
-        self.running.append(process)
-        assert process.stderr is not None
-        said = b""
-        async with asyncio.timeout(90):
-            while not said.startswith(b"running "):
-                said = await process.stderr.readline()
-                print(process.pid, said.decode(), end="")
-                assert said, f"{arguments} ended with {await process.wait()}"
-        self.listening.append(asyncio.create_task(self._listen(process)))
-        return process
-
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Keep the pipe empty; what is told shows when a test fails."""
-        assert process.stderr is not None
-        async for line in process.stderr:
-            print(process.pid, line.decode(), end="")
-
-    async def cli(self, *arguments: str) -> Any:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data), "--json",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=self.environment,
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 0, err.decode()
-        return json.loads(out)
-
-    def send(self, mail: Any) -> None:
-        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30) as server:
-            server.send_message(mail)
-
-    async def call(self, *said: str) -> list[str]:
-        call = await simulate_call(
-            self.url, "+49305550144", "+49301234567", turns=[Say(text) for text in said], clock="virtual",
-            auth_token=(self.data / "twilio_auth_token").read_text().strip(), tenant="shop",
-        )  # fmt: skip
-        assert call.problems == []
-        return [line.say for line in call.heard if line.say]
-
-
 @pytest_asyncio.fixture
-async def house(tmp_path: Path, mailbox: Any, learned: Path, tools: Any) -> AsyncIterator[House]:
+async def house(tmp_path: Path, mailbox: Any, learned: Path, tools: Any) -> AsyncIterator[Any]:
     data = tmp_path / "data"
     shutil.copytree(learned, data)
     migrations.upgrade(data)
@@ -105,15 +35,12 @@ async def house(tmp_path: Path, mailbox: Any, learned: Path, tools: Any) -> Asyn
     await load_demo(engine, clock)
     await engine.close()
     blank = tools.product(data, mailbox)
-    opened = House(data, mailbox, blank.http_port, blank.smtp_port)
+    opened = tools.house(data, mailbox, blank.http_port, blank.smtp_port)
     yield opened
-    for process in opened.running:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    await opened.end()
 
 
-async def test_doors_and_workers_in_processes_of_their_own_and_one_worker_dies(house: House, tools: Any) -> None:
+async def test_doors_and_workers_in_processes_of_their_own_and_one_worker_dies(house: Any, tools: Any) -> None:
     scan = await asyncio.to_thread(
         make_scan,
         "Hei,\n\nnår har dere åpent på lørdag?\n\nHilsen Kari Lunde",
@@ -179,7 +106,7 @@ async def test_doors_and_workers_in_processes_of_their_own_and_one_worker_dies(h
     assert await asyncio.wait_for(again.wait(), LEAVES_S) == 0
 
 
-async def test_a_confirmation_reaches_the_doors_though_workers_wrote_the_link(house: House, tools: Any) -> None:
+async def test_a_confirmation_reaches_the_doors_though_workers_wrote_the_link(house: Any, tools: Any) -> None:
     """The link in the mail is made by a worker that serves no pages itself."""
     grete = "grete.ohlsen@kunde.example"
     await asyncio.gather(house.run("serve", *CHANNELS), house.run("workers", "run", "all"))
