@@ -32,6 +32,7 @@ class Moment(click.ParamType):
 @click.option("--different", "only_different", is_flag=True, help="Print only what would be decided otherwise.")
 @click.option("--send", is_flag=True, help="Send the replies that were never planned. Asks before it does.")
 @click.option("--yes", is_flag=True, help="With --send: do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Accepted for symmetry: the output is JSON lines anyway.")
 @data_options
 @async_command
 async def replay(
@@ -43,6 +44,7 @@ async def replay(
     only_different: bool,
     send: bool,
     yes: bool,
+    as_json: bool,
     data: Path | None,
     config_file: Path | None,
 ) -> None:

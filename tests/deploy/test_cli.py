@@ -18,7 +18,7 @@ CONTRACT = {
     "up", "demo show", "serve", "workers run", "workers list", "workers drain", "workers rewind", "normalise", "contacts list",
     "cases list", "cases show", "replies list", "chat say", "phone call", "dead-letters list", "dead-letters show",
     "dead-letters retry", "dead-letters discard", "triage explain", "triage train", "triage evaluate", "policy judge",
-    "campaigns start", "doctor", "config show", "bench", "chaos", "migrate", "topics plan", "topics apply",
+    "campaigns start", "doctor", "config show", "bench", "chaos", "migrate", "replay", "topics plan", "topics apply",
 }  # fmt: skip
 CHANNELS = ("email", "chat", "phone", "post")
 
