@@ -41,7 +41,8 @@ def to_micros(moment: datetime) -> int:
     """Integer microseconds since 1970 of an aware moment. Raises ValueError for a naive one."""
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no place on the time line; attach a zone first")
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

@@ -6,6 +6,7 @@ long enough that two contacts of one tenant never share one.
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 __all__ = ["derive_id", "derive_number", "number_is_valid"]
 
@@ -13,6 +14,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 20
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 """Two characters at a time: ids are derived many times per contact."""
+_REMEMBERED = 4_096
+"""Ids kept, some hundred bytes each: a contact's are derived when its batch is prepared, and when it is handled."""
 _SHIFTS = tuple(range(5 * (_LENGTH - 2), -1, -10))
 
 
@@ -25,6 +28,7 @@ def _digest(parts: Iterable[str]) -> int:
     return int.from_bytes(hashlib.blake2b(b"".join(pieces), digest_size=16).digest(), "big")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def derive_id(prefix: str, *parts: str) -> str:
     """`<prefix>-<20 characters>` from the parts, the same for the same parts.
 
@@ -34,6 +38,7 @@ def derive_id(prefix: str, *parts: str) -> str:
     return f"{prefix}-{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def derive_number(*parts: str) -> str:
     """A case number: 12 digits and 2 check digits (ISO 7064 mod 97-10), the form that OCR and keypads read best."""
     body = f"{_digest(parts) % 10**12:012d}"

@@ -44,6 +44,12 @@ class Prepared:
             # IN with a list: the number of placeholders depends on the values.
             state = self._compiled.construct_expanded_state({**self._defaults, **params})
             return state.statement, [state.parameters[name] for name in state.positiontup or ()]
+        try:
+            if len(params) >= len(self._names):
+                return self.sql, list(map(params.__getitem__, self._names))
+        except KeyError:
+            # One of them has a default, and another parameter is not of this statement.
+            pass
         defaults = self._defaults
         try:
             return self.sql, [params[name] if name in params else defaults[name] for name in self._names]

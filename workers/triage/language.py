@@ -43,8 +43,7 @@ class Languages:
     def __init__(self, pack: Pack) -> None:
         self._languages = pack.languages
         self._default = pack.default_language
-        self._small = _own_words(pack)
-        self._foreign = {language: frozenset(pack.words[language].foreign_words) for language in pack.languages}
+        self._tells = _telling_words(pack)
         # `no` is what many mark Norwegian as; Danish must be a candidate, or it would pass for Norwegian unseen.
         self._names = {"no": "nb", "nb": "nb", **{language: language for language in pack.languages}}
         self._letters = Letters({*pack.languages, "no", "nb", "nn"})
@@ -85,10 +84,10 @@ class Languages:
         return "", ""
 
     def _votes(self, tokens: list[str]) -> dict[str, int]:
-        votes: dict[str, int] = {}
-        for language in self._languages:
-            small, foreign = self._small[language], self._foreign[language]
-            votes[language] = sum(map(small.__contains__, tokens)) - sum(map(foreign.__contains__, tokens))
+        votes = dict.fromkeys(self._languages, 0)
+        for told in filter(None, map(self._tells.get, tokens)):
+            for language, vote in told:
+                votes[language] += vote
         return votes
 
     def _by_letters(self, text: str) -> tuple[str, float]:
@@ -99,6 +98,18 @@ class Languages:
                 totals[language] += share
         best = max(totals, key=lambda language: totals[language])
         return best, totals[best]
+
+
+def _telling_words(pack: Pack) -> dict[str, list[tuple[str, int]]]:
+    """For and against which languages a word speaks."""
+    own = _own_words(pack)
+    tells: dict[str, list[tuple[str, int]]] = {}
+    for language in pack.languages:
+        for word in own[language]:
+            tells.setdefault(word, []).append((language, 1))
+        for word in frozenset(pack.words[language].foreign_words):
+            tells.setdefault(word, []).append((language, -1))
+    return tells
 
 
 def _own_words(pack: Pack) -> dict[str, frozenset[str]]:

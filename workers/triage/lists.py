@@ -32,8 +32,16 @@ class Phrases:
 
     def find(self, words: str) -> str:
         """The first entry found in plain words, as it stands there; or nothing."""
-        match = self._pattern.search(words) if self._possible(words) else None
-        return match.group() if match is not None else ""
+        if self.keys is None:
+            match = self._pattern.search(words)
+            return match.group() if match is not None else ""
+        # Tried where a word begins like one of the entries, and not at every letter.
+        places = _places_in(words)
+        for start in sorted(start for key in self.keys & places.keys() for start in places[key]):
+            match = self._pattern.match(words, start)
+            if match is not None:
+                return match.group()
+        return ""
 
     def all(self, words: str) -> tuple[str, ...]:
         """Every entry found."""
@@ -58,7 +66,7 @@ class Phrases:
 
     def _possible(self, words: str) -> bool:
         # Forty lists are tried on every text and nearly all have nothing in it: a look at the first letters tells.
-        return self.keys is None or not self.keys.isdisjoint(_keys_in(words))
+        return self.keys is None or not self.keys.isdisjoint(_places_in(words))
 
 
 class Index:
@@ -73,13 +81,19 @@ class Index:
 
     def possible(self, words: str) -> set[tuple[str, str]]:
         """The places of lists that may have an entry in plain words."""
-        known = self._places.keys() & _keys_in(words)
+        known = self._places.keys() & _places_in(words).keys()
         return set(self._always).union(*(self._places[key] for key in known))
 
 
 @lru_cache(maxsize=16)
-def _keys_in(words: str) -> frozenset[str]:
-    return frozenset(word[:_KEY] for word in words.split())
+def _places_in(words: str) -> Mapping[str, Sequence[int]]:
+    """Where words begin, by their first letters."""
+    places: dict[str, list[int]] = {}
+    start = 0
+    for word in words.split(" "):
+        places.setdefault(word[:_KEY], []).append(start)
+        start += len(word) + 1
+    return places
 
 
 def _keys_of(entries: Sequence[str]) -> frozenset[str] | None:

@@ -161,7 +161,7 @@ class Reader:
 
     def _model_texts(self, text: str, subject: str, entities: tuple[Entity, ...], lists: _Lists) -> tuple[str, ...]:
         masked = _masked(text, entities)
-        sentences: list[str] = []
+        sentences: list[tuple[str, str]] = []
         for part in _SENTENCE_END.split(masked):
             part = _WHITE.sub(" ", part).strip(" ,;-–")
             if not part:
@@ -175,10 +175,11 @@ class Reader:
             greeted = lists["greeting"].at_start(part_words)
             if greeted and len(part_words[greeted:].split()) < LEAST_SENTENCE_WORDS and sentences:
                 continue
-            sentences.append(part)
+            sentences.append((part, part_words))
         kept = _without_salutation(sentences, lists)
-        whole = " ".join([*([subject] if subject and not _is_reply(subject) else ()), *kept]) or masked.strip()
-        singles = [part for part in kept if len(plain(part).split()) >= LEAST_SENTENCE_WORDS][:MAX_SENTENCES]
+        texts = [part for part, _ in kept]
+        whole = " ".join([*([subject] if subject and not _is_reply(subject) else ()), *texts]) or masked.strip()
+        singles = [part for part, words in kept if len(words.split()) >= LEAST_SENTENCE_WORDS][:MAX_SENTENCES]
         return (whole, *singles) if len(singles) > 1 else (whole,)
 
 
@@ -202,11 +203,11 @@ def _masked(text: str, entities: tuple[Entity, ...]) -> str:
     return "".join(pieces)
 
 
-def _without_salutation(sentences: list[str], lists: _Lists) -> list[str]:
-    """Without the opening line, unless it is all there is."""
-    if len(sentences) > 1 and lists["greeting"].at_start(plain(sentences[0])):
-        first = plain(sentences[0])
-        if len(first.split()) <= SHORT_ANSWER_WORDS - 1 and not sentences[0].rstrip().endswith("?"):
+def _without_salutation(sentences: list[tuple[str, str]], lists: _Lists) -> list[tuple[str, str]]:
+    """Sentences, each with its plain words, without the opening line, unless it is all there is."""
+    if len(sentences) > 1 and lists["greeting"].at_start(sentences[0][1]):
+        first, words = sentences[0]
+        if len(words.split()) <= SHORT_ANSWER_WORDS - 1 and not first.rstrip().endswith("?"):
             return sentences[1:]
     return sentences
 

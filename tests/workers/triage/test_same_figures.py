@@ -10,10 +10,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from workers.packs import Pack
 from workers.triage.entities import Entities
 from workers.triage.letters import Letters
-from workers.triage.lists import plain
+from workers.triage.lists import Phrases, plain
 from workers.triage.pieces import Pieces, Words
 
 NAMES = ("de", "en", "no", "nn")
+LISTS = ("person", "stop", "yes", "no", "done", "angry", "upset", "withdraw", "urgent", "helped", "greeting")
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,14 @@ def test_where_it_stands_in_a_long_text_changes_no_entity(shop: Pack, text: str,
     assert [(e.kind, e.value, e.start - len(before), e.valid) for e in amid] == [
         (e.kind, e.value, e.start, e.valid) for e in alone
     ]
+
+
+def test_entries_are_found_where_a_search_of_the_whole_text_finds_them(shop: Pack, texts: list[str]) -> None:
+    lists = [Phrases(getattr(shop.words[language], name)) for language in shop.languages for name in LISTS]
+    found = 0
+    for words in map(plain, texts):
+        for phrases in lists:
+            match = phrases._pattern.search(words)
+            assert phrases.find(words) == (match.group() if match is not None else "")
+            found += match is not None
+    assert found > 300
