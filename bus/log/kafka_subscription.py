@@ -40,6 +40,7 @@ class KafkaSubscription:
         self._keeping: asyncio.Task[None] | None = None
         self._joined = asyncio.Event()
         self._closed = False
+        self._leaving: asyncio.Task[None] | None = None
         self._asked = False
         self._quiet_since = 0.0
         self._settled_at = 0.0
@@ -101,18 +102,11 @@ class KafkaSubscription:
         await member.commit(finished)
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
-        member, self._member = self._member, None
-        self._generations = {}
-        if member is not None:
-            await member.leave()
-        if self._ending:
-            await asyncio.wait(self._ending)
+        if self._leaving is None:
+            self._closed = True
+            self._leaving = asyncio.create_task(self._leave())
+        # Whoever gives up waiting does not stop it: a client left half closed would beat on and hold its partitions.
+        await asyncio.shield(self._leaving)
 
     # For the engine.
 
@@ -150,6 +144,17 @@ class KafkaSubscription:
         self._quiet_since = self._settled_at = asyncio.get_running_loop().time()
         self._asked = False
         self._joined.set()
+
+    async def _leave(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        member, self._member = self._member, None
+        self._generations = {}
+        if member is not None:
+            await member.leave()
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     def _end(self, member: KafkaMember) -> None:
         task = asyncio.create_task(member.end())

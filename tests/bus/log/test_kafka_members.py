@@ -219,6 +219,17 @@ async def test_a_consumer_that_stands_still_is_replaced(open_log: Callable[..., 
     await subscription.commit(_deliveries(found))
 
 
+async def test_closing_goes_on_when_nobody_waits_for_it(open_log: Callable[..., KafkaLog]) -> None:
+    one = await open_log().subscribe("g", [TOPIC], member="one")
+    two = await open_log().subscribe("g", [TOPIC], member="two")
+    await shared(one, two, partitions=PARTITIONS)
+    closing = asyncio.create_task(two.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    # Left half closed, it would beat on for ever and keep its partitions.
+    await shared(one, partitions=PARTITIONS)
+
+
 async def test_a_group_without_brokers_raises_in_time(kafka_settings: KafkaSettings) -> None:
     log = KafkaLog(
         msgspec.structs.replace(
