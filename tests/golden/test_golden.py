@@ -24,6 +24,8 @@ KINDS = {
     "case_state": CaseState,
     "reply_bound": Reply,
     "case_state_heard": CaseState,
+    "case_state_waiting": CaseState,
+    "case_changed_waiting": CaseChanged,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 
