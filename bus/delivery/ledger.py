@@ -10,9 +10,9 @@ enters `sending`: permission, newer words of the customer, a case closed meanwhi
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, and_, bindparam, or_, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, and_, bindparam, exists, or_, select, update
 
 from bus.clock import to_micros
 from bus.delivery.outcome import Write
@@ -27,8 +27,10 @@ from bus.store.schema import metadata
 from bus.store.sql import insert_ignore
 
 __all__ = [
+    "BEHIND",
     "OVERTAKEN",
     "WITH_THE_END",
+    "asked_at",
     "begin_sending",
     "block",
     "doubt",
@@ -49,6 +51,9 @@ __all__ = [
 
 OVERTAKEN = "overtaken"
 """Reason of a reply that was decided before the customer's newest words."""
+
+BEHIND = timedelta(days=1)
+"""Nobody waits longer behind an earlier answer of which nothing more is heard: by then a person has its case."""
 
 WITH_THE_END = ("goodbye", "survey")
 """Kinds that are planned when a case is closed, and sent after it."""
@@ -103,6 +108,26 @@ _overtaken = and_(
     ),
 )
 
+_earlier = send_ledger.alias("earlier")
+_behind = exists(
+    select(1).where(
+        _earlier.c.tenant == send_ledger.c.tenant,
+        _earlier.c.case_id == send_ledger.c.case_id,
+        _earlier.c.channel == send_ledger.c.channel,
+        _earlier.c.recipient == send_ledger.c.recipient,
+        _earlier.c.heard > 0,
+        or_(
+            _earlier.c.heard < send_ledger.c.heard,
+            # One that was let stand beside it knows the same; when both were planned tells them apart.
+            and_(_earlier.c.heard == send_ledger.c.heard, _earlier.c.planned_at < send_ledger.c.planned_at),
+        ),
+        _earlier.c.state.in_(("planned", "sending", "unknown")),
+        _earlier.c.changed_at > bindparam("b_behind"),
+    )
+)
+"""An answer to older words is still on its way: in doubt, or put off by the channel. Overtaking it would have the
+customer read the answers in another order than they asked."""
+
 _begin = (
     update(send_ledger)
     .where(
@@ -110,7 +135,7 @@ _begin = (
         send_ledger.c.state == bindparam("b_from"),
         _permitted,
         # What may have reached the customer already cannot be overtaken any more: it is only asked for once again.
-        or_(send_ledger.c.state != "planned", ~_overtaken),
+        or_(send_ledger.c.state != "planned", and_(~_overtaken, ~_behind)),
     )
     .values(state="sending", attempt=send_ledger.c.attempt + 1, reason="", changed_at=bindparam("b_at"))
 )
@@ -121,6 +146,7 @@ why_not = (
         send_ledger.c.heard,
         _permitted.label("permitted"),
         _overtaken.label("overtaken"),
+        _behind.label("behind"),
         select(conversation_head.c.heard)
         .where(
             conversation_head.c.tenant == send_ledger.c.tenant, conversation_head.c.case_id == send_ledger.c.case_id
@@ -130,7 +156,7 @@ why_not = (
     )
     .where(send_ledger.c.reply == bindparam("reply"))
 )  # fmt: skip
-"""What `begin_sending` asked, by parameters `reply` and `b_now`."""
+"""What `begin_sending` asked, by parameters `reply` and those of `asked_at`."""
 
 _wait = (
     update(send_ledger)
@@ -277,12 +303,18 @@ def begin_sending(reply_id: str, now: datetime, *, from_state: str = "planned") 
     """Enter `sending`, guarded: only from `from_state`, and only when nothing speaks against it at this moment.
 
     Marketing needs permission. What was planned must not be overtaken: the customer has said nothing that the decision
-    did not know, and the case was not closed since.
+    did not know, the case was not closed since, and no answer to older words is still on its way.
     """
-    at = to_micros(now)
     return Write(
-        statement=_begin, params={"b_reply": reply_id, "b_from": from_state, "b_now": at, "b_at": at}, expect=1
+        statement=_begin,
+        params={"b_reply": reply_id, "b_from": from_state, "b_at": to_micros(now), **asked_at(now)},
+        expect=1,
     )
+
+
+def asked_at(now: datetime) -> Mapping[str, int]:
+    """Parameters of what speaks against a sending at a moment."""
+    return {"b_now": to_micros(now), "b_behind": to_micros(now - BEHIND)}
 
 
 def wait_turn(reply_id: str) -> Write:

@@ -12,7 +12,7 @@ import structlog
 
 from bus import faultpoints
 from bus.adapter.contract import Accepted, ChannelAdapter, Refused, RetryLater, SendResult
-from bus.clock import Clock, from_micros, to_micros
+from bus.clock import Clock, from_micros
 from bus.delivery import ledger
 from bus.delivery.doubt import IN_DOUBT_S, again, in_doubt, rest_s, status_record
 from bus.delivery.outcome import NOTHING, Outcome, Write
@@ -29,6 +29,8 @@ __all__ = ["Sender"]
 
 log = structlog.get_logger()
 
+_BEHIND_FIRST_S, _BEHIND_LONGEST_S = 1.0, 300.0
+"""Before a reply looks again whether the earlier one is out of its way."""
 _RESUMED = 0.5
 """A timer that fires this much early, in seconds, by the clock of another host, is not sent back to wait."""
 
@@ -111,13 +113,18 @@ class Sender:
 
     async def _not_begun(self, reply: Reply, row: Row, now: datetime) -> Outcome:
         """Why the guard did not let the reply go, and what follows."""
-        seen = await self._store.one(ledger.why_not, {"reply": reply.id, "b_now": to_micros(now)})
+        seen = await self._store.one(ledger.why_not, {"reply": reply.id, **ledger.asked_at(now)})
         if seen is None or seen["state"] != row["state"] or seen["heard"] != row["heard"]:
             raise TransientError("the ledger row moved under our hands")
         if not seen["permitted"]:
             return self._blocked(reply, row, "no permission", now)
         if row["state"] == "planned" and seen["overtaken"]:
             return self._overtaken(reply, row, seen, now)
+        if row["state"] == "planned" and seen["behind"]:
+            self._count("behind")
+            # As long again as it has waited: soon at first, and not at every moment of a long trouble.
+            waited = (now - from_micros(row["planned_at"])).total_seconds()
+            return Outcome(timers=(again(reply, now, min(max(waited, _BEHIND_FIRST_S), _BEHIND_LONGEST_S)),))
         shares = self._shares(reply, row, now, book_write)
         if not shares:
             raise TransientError("what spoke against the sending is over")

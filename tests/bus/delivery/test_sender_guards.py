@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bus.adapter.contract import Accepted, Health, Manifest, RetryLater, SendResult
+from bus.adapter.contract import Accepted, Health, Manifest, RetryLater, SendResult, Unknown
 from bus.delivery import ledger
 from bus.delivery.outcome import Outcome, Write
 from bus.delivery.sender import Sender
@@ -454,3 +454,42 @@ async def test_limits_that_nobody_uses_any_more_are_forgotten(office: Any, clock
     clock.advance(61)
     await desk.write(forget_write(clock.now(), unused_s=0))
     assert list(await desk.engine.all(pace.select())) == []
+
+
+@pytest.mark.parametrize("trouble", [Unknown(reason="the line was cut"), RetryLater(reason="greylisted", after_s=60)])
+async def test_a_later_answer_waits_for_an_earlier_one_that_rests(office: Any, clock: FakeClock, trouble: Any) -> None:
+    """Else the customer reads the second answer first, and takes it for the answer to the first question."""
+    sales = office()
+    await sales.write(heard_write("shop", "k-1"))
+    first, second = ANSWER, replace(ANSWER, id="r-2", heard=2, answers=("c-2",))
+    await sales.plan(first)
+    sales.adapter.trouble = [trouble]
+    await sales.handle(first)
+    clock.advance(1)
+    await sales.write(heard_write("shop", "k-1"))
+    if isinstance(trouble, RetryLater):
+        # It has not left, so whoever decided about the newer words let it stand.
+        first = replace(first, heard=2)
+        assert await sales.write(ledger.stand_by(await sales.row(first), first, clock.now()))
+    await sales.plan(second)
+    waits = await sales.handle(second)
+    assert sales.adapter.sent == ["r-1"]
+    assert [timer.id for timer in waits.timers] == ["send-r-2"]
+    clock.advance(1000)
+    await sales.handle(first)
+    await sales.handle(second)
+    assert sales.adapter.sent == ["r-1", "r-1", "r-2"]
+
+
+async def test_nobody_waits_for_ever_behind_an_answer_of_which_nothing_is_heard(office: Any, clock: FakeClock) -> None:
+    sales = office()
+    await sales.write(heard_write("shop", "k-1"))
+    await sales.plan(ANSWER)
+    await sales.write(heard_write("shop", "k-1"))
+    later = replace(ANSWER, id="r-2", heard=2, answers=("c-2",))
+    await sales.plan(later)
+    await sales.handle(later)
+    assert sales.adapter.sent == []
+    clock.advance(24 * 3600 + 1)
+    await sales.handle(later)
+    assert sales.adapter.sent == ["r-2"]
