@@ -29,7 +29,7 @@ import structlog
 from bus import faultpoints
 from bus.errors import ContactbusError, TransientError
 from bus.log.port import Record
-from bus.store.postgres import CHANNEL, PostgresStore
+from bus.store.postgres import CHANNEL, WRITING, PostgresStore
 from bus.store.postgres_apply import SHARDS
 from bus.store.postgres_errors import ServerError, raise_if_failed
 from bus.store.postgres_sql import int_array, long_array, text_array, text_of
@@ -75,10 +75,9 @@ _READ = text_of(
     " WHERE busy.shard = outbox.shard AND busy.topic = outbox.topic)"
     " ORDER BY outbox.tenant, outbox.shard, outbox.seq LIMIT $3::INTEGER) AS found"
 )
-_DELETE = text_of(
-    "DELETE FROM outbox USING unnest($2::INTEGER[], $3::BIGINT[]) AS done(shard, seq)"
-    " WHERE outbox.tenant = $1::VARCHAR AND outbox.shard = done.shard AND outbox.seq = done.seq"
-)
+# By the key of one shard: joined with all numbers at once, the planner took the outbox for empty, as it often is when
+# statistics are taken, and compared each row with each number.
+_DELETE = text_of("DELETE FROM outbox WHERE tenant = $1::VARCHAR AND shard = $2::INTEGER AND seq = ANY ($3::BIGINT[])")
 _LISTEN: Command = (text_of(f"LISTEN {CHANNEL}"), (), None)
 _JOIN = text_of("SELECT pg_try_advisory_lock_shared($1::INTEGER, $2::INTEGER)")
 _LOCK = text_of("SELECT pg_try_advisory_lock($1::INTEGER, $2::INTEGER)")
@@ -165,7 +164,7 @@ class OutboxRelay:
 
     def _new_wire(self) -> Wire:
         # What is not deleted after a crash of the server is published again: no reason to wait for the disk.
-        options = f"-c synchronous_commit=off -c idle_session_timeout={round(self._silence_s * 1000)}"
+        options = f"{WRITING} -c synchronous_commit=off -c idle_session_timeout={round(self._silence_s * 1000)}"
         return self._store.wire(options, on_notify=self._noticed, on_lost=self._lost)
 
     async def _settle(self) -> None:
@@ -175,7 +174,7 @@ class OutboxRelay:
                 if tasks:
                     await asyncio.wait(tasks)
                 if self._acknowledged and self._wire.is_open:
-                    await self._ask([self._deletion()])
+                    await self._ask(self._deletions())
         for task in self._publishing.values():
             task.cancel()
         await asyncio.gather(*self._publishing.values(), return_exceptions=True)
@@ -199,9 +198,7 @@ class OutboxRelay:
             self._looked = now
             self._fresh |= self._owned
         wanted = self._fresh & self._owned
-        commands: list[Command] = []
-        if self._acknowledged:
-            commands.append(self._deletion())
+        commands = self._deletions()
         if wanted:
             # What comes after this reading is told anew.
             self._fresh -= wanted
@@ -262,10 +259,13 @@ class OutboxRelay:
             self._fresh.add(place[0])
             self._awake.set()
 
-    def _deletion(self) -> Command:
+    def _deletions(self) -> list[Command]:
         done, self._acknowledged = self._acknowledged, []
-        shards, numbers = int_array([shard for shard, _ in done]), long_array([seq for _, seq in done])
-        return _DELETE, [self._tenant.encode(), shards, numbers], (0, 1, 1)
+        numbers: dict[int, list[int]] = {}
+        for shard, seq in done:
+            numbers.setdefault(shard, []).append(seq)
+        tenant = self._tenant.encode()
+        return [(_DELETE, [tenant, b"%d" % shard, long_array(some)], (0, 0, 1)) for shard, some in numbers.items()]
 
     # Sharing.
 
@@ -280,8 +280,7 @@ class OutboxRelay:
             leave = sorted(self._owned - busy)[:surplus]
             self._owned.difference_update(leave)
             # What was acknowledged is deleted before another may read it.
-            commands = [self._deletion()] if self._acknowledged else []
-            await self._ask([*commands, *(self._lock(_UNLOCK, shard) for shard in leave)])
+            await self._ask([*self._deletions(), *(self._lock(_UNLOCK, shard) for shard in leave)])
             log.info("shards of the outbox are left to others", count=len(leave), tenant=self._tenant)
         elif surplus < 0:
             wanted = [shard for shard in range(SHARDS) if shard not in self._owned]

@@ -99,6 +99,8 @@ class _Step(msgspec.Struct):
     prepared: Prepared
     rows: _Rows
     expect: int | None
+    named: set[tuple[Any, ...]] = msgspec.field(default_factory=set[tuple[Any, ...]])
+    """The rows of the table that are changed, where the statement names them by their key."""
 
 
 class Applier:
@@ -342,9 +344,14 @@ def _steps(items: Sequence[Item], *, apart: bool) -> list[_Step]:
                 steps.append(_Step(prepared, [values], expect))
                 continue
             gathered = waiting.setdefault(batch.table, [])
-            if not gathered or gathered[-1].prepared is not prepared or gathered[-1].expect != expect:
-                gathered.append(_Step(prepared, [], expect))
-            gathered[-1].rows.append(values)
+            row = batch.row_of(values)
+            last = gathered[-1] if gathered else None
+            if last is None or last.prepared is not prepared or last.expect != expect or row in last.named:
+                last = _Step(prepared, [], expect)
+                gathered.append(last)
+            last.rows.append(values)
+            if row is not None:
+                last.named.add(row)
     for gathered in waiting.values():
         steps += gathered
     return steps

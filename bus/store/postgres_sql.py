@@ -18,6 +18,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import ARRAY, BindParameter, any_, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGCompiler_asyncpg, PGDialect_asyncpg
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.elements import BinaryExpression
 
 from bus.errors import PermanentError
@@ -177,16 +178,19 @@ class Batch:
     change one row, because two rows of values that meet the same row of the table count once.
     """
 
-    __slots__ = ("_arrays", "alike", "exact", "many", "names", "table")
+    __slots__ = ("_arrays", "_key", "alike", "exact", "many", "names", "table")
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, key: Sequence[str] = ()) -> None:
         self.names = frozenset(_NAMES.findall(sql))
         """Every word of the text: a statement that names a table comes after what waits to be written to it."""
         self.table = ""
         self.alike = self.exact = False
         self.many = Text("")
         self._arrays: list[tuple[int, Callable[[Sequence[Any]], bytes]]] = []
+        self._key: tuple[int, ...] = ()
         self._learn(sql)
+        if self.alike:
+            self._key = _key_places(sql, self.table, key)
 
     def _learn(self, sql: str) -> None:
         types = dict(sorted((int(number), kind) for number, kind in _PARAMETER.findall(sql)))
@@ -219,6 +223,10 @@ class Batch:
         self.many = Text(text)
         self._arrays = [(number - 1, _ARRAYS[kind]) for number, kind in types.items()]
 
+    def row_of(self, values: Sequence[Any]) -> tuple[Any, ...] | None:
+        """Which row these values mean, as far as the statement names it by its key: a second one has to wait."""
+        return tuple([values[place] for place in self._key]) if self._key else None
+
     def command(self, rows: Sequence[Sequence[Any]]) -> Command:
         """The statement for many rows. Raises whatever a value that fits no column makes Python raise."""
         arrays = [array([row[place] for row in rows]) for place, array in self._arrays]
@@ -232,5 +240,23 @@ class Batch:
         return found if len({result.get_value(row, 0) for row in range(found)}) == found else -1
 
 
-def _batch_of(_statement: Any, sql: str) -> Batch:
-    return Batch(sql)
+_TARGET = re.compile(r" ON CONFLICT \(([^()]*)\) DO UPDATE")
+_EQUAL = re.compile(r'("?\w+"?)\.("?\w+"?) = \$(\d+)::')
+
+
+def _key_places(sql: str, table: str, key: Sequence[str]) -> tuple[int, ...]:
+    """The values that name the row which a statement changes; empty for one that only adds rows."""
+    if (insert := _INSERT.fullmatch(sql)) and (target := _TARGET.match(insert[4])):
+        columns = insert[2].split(", ")
+        numbers = [int(number) for number, _ in _PARAMETER.findall(insert[3])]
+        return tuple(numbers[columns.index(column)] - 1 for column in target[1].split(", "))
+    named = {
+        column.strip('"'): int(number) - 1 for name, column, number in _EQUAL.findall(sql) if name.strip('"') == table
+    }
+    return tuple(named[column] for column in key) if key and named.keys() >= set(key) else ()
+
+
+def _batch_of(statement: Any, sql: str) -> Batch:
+    is_update = isinstance(statement, Update)
+    table: Any = statement.table if is_update else None
+    return Batch(sql, [column.name for column in table.primary_key] if is_update else ())

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import ARRAY, Integer, LargeBinary, Table
+from sqlalchemy import ARRAY, Integer, LargeBinary, Table, bindparam, update
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import UpdateBase
@@ -26,7 +26,7 @@ from bus.store.postgres_errors import Kind, ServerError, raise_if_failed
 from bus.store.postgres_settings import PostgresSettings
 from bus.store.postgres_sql import command, statements, text_of
 from bus.store.schema import SQLITE
-from bus.store.sql import Statement, insert_ignore, render
+from bus.store.sql import Statement, insert_ignore, render, upsert
 from workers.case.schema import cases
 
 
@@ -147,6 +147,20 @@ async def test_a_table_that_grows_is_read_by_its_key_soon(postgres_settings: Pos
 
 def _names_no_columns(rendered: Any) -> bool:
     return isinstance(rendered, UpdateBase) and rendered.is_insert and not rendered._values and rendered.select is None
+
+
+def test_a_statement_knows_which_row_it_changes() -> None:
+    cache = statements()
+    values = {column.name: column.name for column in cases.columns}
+    put = cache.prepare(upsert(cases, ["tenant", "id"]), values)
+    add = cache.prepare(insert_ignore(cases, ["tenant", "id"]), values)
+    bump = update(cases).where(
+        cases.c.tenant == bindparam("b_tenant"), cases.c.id == bindparam("b_id"), cases.c.version == bindparam("b_v")
+    )
+    changed = cache.prepare(bump.values(version=bindparam("b_new")), {})
+    found = [batch.batch.row_of(batch.bind(params)[1]) for batch, params in ((put, values), (add, values))]
+    assert found == [("tenant", "id"), None]
+    assert changed.batch.row_of(changed.bind({"b_tenant": "t", "b_id": "i", "b_v": 3, "b_new": 4})[1]) == ("t", "i")
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "UPDATE t SET a=$1::VARCHAR"])

@@ -157,6 +157,24 @@ async def test_rows_that_meet_one_row_together_are_told_apart(store: PostgresSto
     assert (await store.one(total)) == {"sum": 41}
 
 
+async def test_a_row_changed_by_many_effects_of_a_batch_takes_one_transaction(
+    store: PostgresStore, postgres_settings: PostgresSettings
+) -> None:
+    await store.apply([effect(new("a"))])
+    with owner(postgres_settings) as connection:
+        before = _undone(connection)
+        chain = [effect(bumped("a", n), Write(statement=put_row, params=row("b", n))) for n in range(60)]
+        assert all(result.applied for result in await store.apply(chain))
+        assert [found["due"] for found in await store.all(rows)] == [60, 59]
+        assert _undone(connection) == before
+
+
+def _undone(connection: psycopg.Connection[Any]) -> int:
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    found = connection.execute("SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    return (found.fetchone() or (0,))[0]
+
+
 async def test_guards_of_ignored_inserts_find_the_guilty_one(store: PostgresStore) -> None:
     await store.apply([effect(new("n7"))])
     guarded = [effect(Write(statement=ignore_row, params=row(f"n{n}"), expect=1)) for n in range(40)]
