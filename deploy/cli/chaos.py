@@ -18,7 +18,13 @@ _PROGRAM = Path("tests") / "faults"
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=5), default=60, show_default=True, help="Time of disturbances.")
 @click.option("--seed", type=click.IntRange(min=0), help="Repeat the schedule of a run; default a new one.")
-@click.option("--bus", type=click.Choice(("embedded", "kafka")), default="embedded", show_default=True)
+@click.option(
+    "--bus",
+    type=click.Choice(("embedded", "kafka")),
+    default="embedded",
+    show_default=True,
+    help="What carries records: one file, or brokers and a database of its own.",
+)
 @click.option("--keep", type=click.Path(file_okay=False), help="Folder for logs; default kept only after a failure.")
 @json_option
 def chaos(seconds: float, seed: int | None, bus: str, keep: str | None, as_json: bool) -> None:

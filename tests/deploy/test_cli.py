@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from deploy.cli import lazy, main
 
 CONTRACT = {
-    "up", "demo show", "serve", "workers run", "workers list", "workers drain", "workers rewind", "normalise", "contacts list",
-    "cases list", "cases show", "replies list", "chat say", "phone call", "dead-letters list", "dead-letters show",
-    "dead-letters retry", "dead-letters discard", "triage explain", "triage train", "triage evaluate", "policy judge",
-    "campaigns start", "doctor", "config show", "bench", "chaos", "migrate", "replay", "topics plan", "topics apply",
+    "up", "demo show", "serve", "workers run", "workers list", "workers drain", "workers rewind", "normalise",
+    "contacts list", "cases list", "cases show", "replies list", "chat say", "phone call", "dead-letters list",
+    "dead-letters show", "dead-letters retry", "dead-letters discard", "triage explain", "triage train",
+    "triage evaluate", "policy judge", "campaigns start", "doctor", "config show", "bench", "chaos", "migrate",
+    "replay", "topics plan", "topics apply",
 }  # fmt: skip
 CHANNELS = ("email", "chat", "phone", "post")
 
