@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -34,6 +35,8 @@ def main() -> int:
             return Distributed(folder, relay=relay)
         return Embedded(folder, relay=relay)
 
+    # Told to leave, it takes its house with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = asyncio.run(
         prove(
             house_of,

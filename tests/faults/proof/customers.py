@@ -32,6 +32,9 @@ _BETWEEN_MESSAGES_S = 1.05
 """The chat lets nobody say more than one message a second for long."""
 _LOOK_S = 0.1
 
+_KINDS = {"reply": "answer", "handover": "person", "hold": "person"}
+"""What a chat event is to the judge. Whoever is asked to wait waits for a person."""
+
 
 @dataclass
 class Doors:
@@ -193,7 +196,7 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
                 with contextlib.suppress(TimeoutError):
                     await _something_new(visitor, known, doors.patience_s)
             await asyncio.sleep(_BETWEEN_MESSAGES_S)
-            if doors.stopping.is_set() or any(event.kind == "handover" for event in visitor.events):
+            if doors.stopping.is_set() or any(_KINDS.get(event.kind) == "person" for event in visitor.events):
                 break
         await _until_answered(visitor, len(offers), doors.patience_s)
     except (ChatRefused, TimeoutError) as error:
@@ -206,9 +209,7 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
         own = event.kind == "message"
         cid = str(event.data.get("cid", "")) if own else ""
         matters = () if own else matters_of(str(event.data.get("text", "")))
-        kind = (
-            "own" if own else "person" if event.kind == "handover" else "answer" if event.kind == "reply" else "other"
-        )
+        kind = "own" if own else _KINDS.get(event.kind, "other")
         doors.ledger.receive(
             Receipt("chat", session, kind, _moment(visitor, event), reply=event.id, matters=matters, answers=cid)
         )
@@ -233,7 +234,7 @@ async def _until_answered(visitor: ChatClient, questions: int, patience_s: float
     while time.monotonic() < ends:
         replies = [event for event in visitor.events if event.kind != "message"]
         answered = sum(len(matters_of(str(event.data.get("text", "")))) for event in replies)
-        if answered >= questions or any(event.kind == "handover" for event in replies):
+        if answered >= questions or any(_KINDS.get(event.kind) == "person" for event in replies):
             return
         await asyncio.sleep(_LOOK_S)
 
