@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,10 @@ _READY_S = 120.0
 _STOP_S = 40.0
 _ASK_S = 120.0
 _LOOK_S = 0.05
+_DISK_BYTES = 1_000_000_000
+_BELOW_FLOOR_BYTES = 400_000_000
+"""Less than the half gigabyte below which doors take nothing, more than the quarter that the log keeps for itself."""
+_LONG_FULL_S = 2.5
 CHANNELS = ("email", "chat", "phone", "post", "link")
 
 Layout = Mapping[str, Sequence[str]]
@@ -285,13 +290,45 @@ class House(ABC):
 
 
 class Embedded(House):
-    """One SQLite file, several processes over it."""
+    """One SQLite file, several processes over it.
+
+    `small_disk`: the data folder is a file system of its own in memory, which can be filled. Needs the right to mount.
+    """
+
+    def __init__(self, folder: Path, *, small_disk: bool = False, **rest: Any) -> None:
+        super().__init__(folder, **rest)
+        self._small_disk = small_disk
 
     def engine_environment(self) -> Mapping[str, str]:
         return {}
+
+    async def open(self) -> None:
+        if self._small_disk:
+            self.data.mkdir(parents=True, exist_ok=True)
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(self.data)]
+            subprocess.run(mount, check=True)
+        await super().open()
 
     async def prepare(self) -> None:
         """The first process makes the file."""
 
     async def dismantle(self) -> None:
-        """Nothing else runs."""
+        if self._small_disk:
+            subprocess.run(["umount", "--lazy", str(self.data)], check=False)
+
+    def extra_kinds(self) -> Mapping[str, tuple[float, Sequence[str], tuple[float, float]]]:
+        return {"disk-full": (2.0, ("disk",), (0.5, 4.0))} if self._small_disk else {}
+
+    async def disturb(self, kind: str, target: str, lasts: float) -> bool:
+        """Short: below the floor, so that nothing new is taken. Long: not a byte is left for what is under way."""
+        assert kind == "disk-full"
+        ballast = self.data / "ballast"
+        leave = 0 if lasts > _LONG_FULL_S else _BELOW_FLOOR_BYTES
+        disk = os.statvfs(self.data)
+        with ballast.open("wb") as file, contextlib.suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, max(1, disk.f_bavail * disk.f_frsize - leave))
+        try:
+            await asyncio.sleep(lasts)
+        finally:
+            ballast.unlink()
+        return True

@@ -29,6 +29,8 @@ _LONG_S = 300.0
 SETTLE_S = 150.0
 """Nothing may still be waiting so long after the last disturbance. The note's invariant 9 allows five minutes."""
 _LOOK_S = 1.0
+_SHOWN = 12
+"""Cases whose whole record is read; each costs a command."""
 _QUIET_S = 5.0
 """Above the rest of a reply in doubt: a copy that still comes, comes in this time."""
 _MARK = re.compile(r"\(([acmr]-\d+-\d+)\)")
@@ -247,6 +249,9 @@ async def ask(house: House, calls: set[str], within_s: float = SETTLE_S) -> Aske
         asked.cases[case["id"]] = case["contacts"]
         if case["status"] == "closed":
             asked.closed.append(case["id"])
+    for case in cases[:: max(1, len(cases) // _SHOWN)][:_SHOWN]:
+        shown = await house.ask("cases", "show", case["id"])
+        asked.timelines[case["id"]] = [(entry["seq"], entry["actor"]) for entry in shown["timeline"]]
     return asked
 
 
