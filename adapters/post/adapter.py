@@ -41,7 +41,7 @@ MANIFEST = Manifest(
     # Reading limits itself page by page and stops after 120 s; these are the walls around it.
     normalise_seconds=135.0,
     normalise_megabytes=1500,
-    # The journal knows what the tray was given, and says so when it cannot: then a person looks before paper goes twice.
+    # The journal knows what the tray was given, and says when it cannot tell: a person looks before paper goes twice.
     resolve_unknown="idempotent",
     final_status_h=72.0,
     # Each costs paper and postage.
