@@ -15,7 +15,7 @@ from bus.store.sqlite_writer import Transaction
 
 __all__ = ["Batch", "batch_of", "write_together"]
 
-_SIZES = (1, 8, 32, 128, 512)
+_SIZES = (1, 4, 16, 64, 256)
 """Rows of a statement: few texts for the driver to keep prepared. What is left of one is filled with nothing."""
 
 _MAX_VALUES = 30_000
@@ -41,6 +41,16 @@ class Batch:
         self.sizes = tuple(size for size in _SIZES if size * (width + 1) <= _MAX_VALUES)
         self._filling = (None,) * (width + 1)
         self._texts = {size: text(f"(VALUES {','.join([row] * size)}) AS given") for size in self.sizes}
+
+    def next_size(self, rows: int) -> int:
+        """How many of so many rows to write next: a statement that is at least half full, or else a full one."""
+        fitting = 1
+        for size in self.sizes:
+            if rows <= size <= 2 * rows:
+                return size
+            if size <= rows:
+                fitting = size
+        return fitting
 
     def statement(self, rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
         """SQL text and values for rows, no more than the largest of `sizes`."""
@@ -91,8 +101,9 @@ def batch_of(statement: Any, sql: str) -> Batch | None:
 
 def write_together(transaction: Transaction, batch: Batch, rows: Sequence[Sequence[Any]]) -> int:
     """Write the rows in their order; how many rows of the table changed."""
-    changed = 0
-    most = batch.sizes[-1]
-    for start in range(0, len(rows), most):
-        changed += transaction.execute(*batch.statement(rows[start : start + most])).rowcount
+    changed = start = 0
+    while start < len(rows):
+        size = batch.next_size(len(rows) - start)
+        changed += transaction.execute(*batch.statement(rows[start : start + size])).rowcount
+        start += size
     return changed
