@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ class Distributed(House):
             case "kill-database":
                 self._database.kill()
                 await asyncio.sleep(lasts)
-                await asyncio.to_thread(self._database.start)
+                await self._database_again()
             case _:
                 line = self.lines[target]
                 line.hold(kind.rpartition("-")[2])
@@ -131,6 +132,14 @@ class Distributed(House):
                     writer.close()
                     return
                 await asyncio.sleep(0.2)
+
+    async def _database_again(self) -> None:
+        """Start it as soon as what is left of the killed one lets go of the folder."""
+        async with asyncio.timeout(_READY_S):
+            while True:
+                with contextlib.suppress(subprocess.CalledProcessError):
+                    return await asyncio.to_thread(self._database.start)
+                await asyncio.sleep(0.5)
 
     def _end_sessions(self) -> int:
         with psycopg.connect(self._database.dsn, autocommit=True) as server:
