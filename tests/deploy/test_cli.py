@@ -136,7 +136,7 @@ def test_what_fails_ends_with_1(run: Run, arguments: list[str], told: str) -> No
 
 
 def test_what_nobody_foresaw_is_one_line_with_its_place_and_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken() -> None:
+    async def broken(_options: Any) -> None:
         raise KeyError("grete.ohlsen@kunde.example")
 
     monkeypatch.setattr("deploy.bench.bus.run", broken)
