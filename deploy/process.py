@@ -70,6 +70,7 @@ class Process:
                 desk_case=desk_case,
                 jitter=random.Random(),  # noqa: S311  jitter is no secret
                 tracing=tracing,
+                tenant=core.settings.tenant,
             )
             for worker in (*workers, *(channel.sender for channel in channels))
         ]

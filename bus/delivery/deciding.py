@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from bus.clock import Clock
 from bus.delivery import ledger
@@ -62,6 +63,7 @@ class Decider:
         retry: RetryPolicy,
         parking: ParkedKeys,
         tracing: Tracing | None = None,
+        tenant: str = "",
     ) -> None:
         self._worker = worker
         self._group = worker.group
@@ -72,6 +74,7 @@ class Decider:
         self._retry = retry
         self._parking = parking
         self._tracing = tracing
+        self._tenant = tenant
         self._failures: dict[Place, _Failures] = {}
 
     async def decide(self, hand: Hand, record: StoredRecord) -> Decided | TryAgain:
@@ -162,7 +165,7 @@ class Decider:
             self._say("record given up", record, "deadline", 0)
             return self._letter(record, GiveUp("deadline"), 0, now)
         verdict = Park(until, "behind")
-        write = park(self._group, record, attempts=0, until=until, failed_at=None, reason=verdict.reason)
+        write = park(self._group, self._owned(record), attempts=0, until=until, failed_at=None, reason=verdict.reason)
         return Decided(record, Outcome(writes=(write,)), verdict)
 
     def _aside(self, record: StoredRecord, verdict: Park, attempts: int, failed_at: datetime) -> Write:
@@ -176,13 +179,18 @@ class Decider:
                 reason=verdict.reason,
             )
         return park(
-            self._group, record, attempts=attempts, until=verdict.until, failed_at=failed_at, reason=verdict.reason
+            self._group,
+            self._owned(record),
+            attempts=attempts,
+            until=verdict.until,
+            failed_at=failed_at,
+            reason=verdict.reason,
         )
 
     def _letter(self, record: StoredRecord, verdict: GiveUp, attempts: int, now: datetime) -> Decided:
         self._metrics.dead_letters.labels(self._group, verdict.reason).inc()
         outcome = dead_letter_outcome(
-            record,
+            self._owned(record),
             group=self._group,
             reason=verdict.reason,
             attempts=attempts,
@@ -190,6 +198,12 @@ class Decider:
             desk_case=self._for_a_person,
         )
         return Decided(record, self._done(record, outcome).outcome, verdict)
+
+    def _owned(self, record: StoredRecord) -> StoredRecord:
+        """The record with a tenant: one that names none (a foreign hand wrote it) belongs to whose log it lies in."""
+        if not self._tenant or record.headers.get("tenant"):
+            return record
+        return replace(record, headers={**record.headers, "tenant": self._tenant})
 
     def _for_a_person(self, record: StoredRecord, reason: str) -> Outcome:
         try:

@@ -56,7 +56,9 @@ class WorkerRunner:
         retry: RetryPolicy | None = None,
         limits: RunnerLimits | None = None,
         tracing: Tracing | None = None,
+        tenant: str = "",
     ) -> None:
+        """`tenant` is whose log it is: a record that names none is laid aside and shown under it."""
         self._worker = worker
         self._log = log_port
         self._store = store
@@ -68,6 +70,7 @@ class WorkerRunner:
         self._retry = retry or RetryPolicy()
         self._limits = limits or RunnerLimits()
         self._tracing = tracing
+        self._tenant = tenant
         self._drain_s = self._limits.drain_s
         self._stopping = asyncio.Event()
 
@@ -119,6 +122,7 @@ class WorkerRunner:
             retry=self._retry,
             parking=parking,
             tracing=self._tracing,
+            tenant=self._tenant,
         )
         return Flow(
             self._worker,

@@ -135,6 +135,7 @@ def member(engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyP
             retry=retry or RetryPolicy(first_s=0.001, cap_s=0.002),
             limits=limits or RunnerLimits(fetch_wait_s=0.02, commit_retry_s=0.01),
             tracing=tracing,
+            tenant="shop",
         )
         made = Member(engine, worker, runner, metrics)
         made.task = asyncio.create_task(runner.run())

@@ -1,5 +1,6 @@
 """Dead letters in people's hands: once more, or given up, and never both; and handled by nobody else."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -141,3 +142,19 @@ async def test_a_letter_is_written_even_if_its_case_cannot_be_made(engine: Embed
             return [row["record_id"] for row in await list_dead_letters(engine)] == ["r-1"]
 
         await m.until(written)
+
+
+async def test_a_record_that_names_no_tenant_is_shown_under_the_one_whose_log_it_is(
+    engine: EmbeddedEngine, member: Any
+) -> None:
+    """A foreign hand wrote it. A store that keeps tenants apart would refuse a letter of nobody, and its key with it."""
+
+    async def refuse(record: StoredRecord) -> Outcome:
+        raise PoisonError("no contact")
+
+    await engine.append([Record(topic="in", key="a", value=b"1", id="r-1")])
+    async with member(refuse):
+        while not await list_dead_letters(engine):
+            await asyncio.sleep(0.01)
+    (row,) = await list_dead_letters(engine)
+    assert row["tenant"] == "shop"
