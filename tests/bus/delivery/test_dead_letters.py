@@ -147,7 +147,7 @@ async def test_a_letter_is_written_even_if_its_case_cannot_be_made(engine: Embed
 async def test_a_record_that_names_no_tenant_is_shown_under_the_one_whose_log_it_is(
     engine: EmbeddedEngine, member: Any
 ) -> None:
-    """A foreign hand wrote it. A store that keeps tenants apart would refuse a letter of nobody, and its key with it."""
+    """A foreign hand wrote it. A store that keeps tenants apart would refuse a letter of nobody, and free no key."""
 
     async def refuse(record: StoredRecord) -> Outcome:
         raise PoisonError("no contact")
