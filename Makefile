@@ -12,9 +12,9 @@ DATA ?= contactbus-data
 # Two processes: the tests wait for real servers, browsers and clocks as often as they compute.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-CHAOS_MINUTES := $(or $(MINUTES),10)
+MINUTES ?= 10
 
-.PHONY: run test lint install install-dev recognition browser servers kafka postgres chaos clean help
+.PHONY: run test lint install install-dev recognition browser servers kafka postgres chaos outage clean help
 
 help:
 	@echo "make run     install what is missing, then start everything with demo customers"
@@ -22,7 +22,8 @@ help:
 	@echo "make lint    ruff, pyright, import rules"
 	@echo "make kafka   one Kafka broker for development, until Ctrl+C; BROKERS=3 for three"
 	@echo "make postgres  a PostgreSQL server for development, until Ctrl+C"
-	@echo "make chaos MINUTES=60   load, kills and the outside checker, on both engines"
+	@echo "make chaos MINUTES=60   load, kills and the outside checker, on Kafka and PostgreSQL"
+	@echo "make outage MINUTES=30  every broker gone for so long; everybody must be told yes and answered afterwards"
 	@echo "make clean   remove the virtual environment and the demo's data"
 
 run: install recognition
@@ -39,8 +40,10 @@ postgres: install-dev servers
 	$(BIN)/python -m deploy.servers --postgres --postgres-port 5432 --folder .servers/data
 
 chaos: install-dev servers recognition
-	$(BIN)/contactbus chaos --bus embedded --seconds $$(( $(CHAOS_MINUTES) * 30 ))
-	$(BIN)/contactbus chaos --bus kafka --seconds $$(( $(CHAOS_MINUTES) * 30 ))
+	$(BIN)/contactbus chaos --bus kafka --seconds $$(( $(MINUTES) * 60 ))
+
+outage: install-dev servers recognition
+	PYTHONPATH=tests/doors:. $(BIN)/python -m gatehouse --minutes $(MINUTES) --rate 5
 
 lint: install-dev
 	$(BIN)/ruff check .
