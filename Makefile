@@ -13,6 +13,7 @@ DATA ?= contactbus-data
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 MINUTES ?= 10
+BUS ?= kafka
 
 .PHONY: run test lint install install-dev recognition browser servers kafka postgres chaos outage clean help
 
@@ -39,8 +40,9 @@ kafka: install-dev servers
 postgres: install-dev servers
 	$(BIN)/python -m deploy.servers --postgres --postgres-port 5432 --folder .servers/data
 
+# Breaks everything for MINUTES and judges what came back: BUS=embedded for one file, SEED=n for a schedule again.
 chaos: install-dev servers recognition
-	$(BIN)/contactbus chaos --bus kafka --seconds $$(( $(MINUTES) * 60 ))
+	$(BIN)/contactbus chaos --bus $(BUS) --seconds $$(( $(MINUTES) * 60 )) $(if $(SEED),--seed $(SEED))
 
 outage: install-dev servers recognition
 	PYTHONPATH=tests/doors:. $(BIN)/python -m gatehouse --minutes $(MINUTES) --rate 5
