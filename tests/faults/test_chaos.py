@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,8 @@ SECONDS = float(os.environ.get("CONTACTBUS_TEST_CHAOS_S", "60"))
 
 
 def seed() -> int:
-    """A new one each time: what it finds is repeated by naming it."""
-    chosen = os.environ.get("CONTACTBUS_TEST_SEED")
-    return int(chosen) if chosen else random.SystemRandom().randrange(10**6)
+    """The same schedule each time, so that a failure here comes of a change; `contactbus chaos` looks for new ones."""
+    return int(os.environ.get("CONTACTBUS_TEST_SEED", "77"))
 
 
 @pytest.mark.timeout(600)
