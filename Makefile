@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 MINUTES ?= 10
 BUS ?= kafka
 
-.PHONY: run test lint install install-dev recognition browser servers kafka postgres chaos outage clean help
+.PHONY: run test lint install install-dev recognition browser servers kafka postgres proof chaos outage clean help
 
 help:
 	@echo "make run     install what is missing, then start everything with demo customers"
@@ -23,6 +23,7 @@ help:
 	@echo "make lint    ruff, pyright, import rules"
 	@echo "make kafka   one Kafka broker for development, until Ctrl+C; BROKERS=3 for three"
 	@echo "make postgres  a PostgreSQL server for development, until Ctrl+C"
+	@echo "make proof   every crash at every point, beside the tests"
 	@echo "make chaos MINUTES=60   load, kills and the outside checker, on Kafka and PostgreSQL"
 	@echo "make outage MINUTES=30  every broker gone for so long; everybody must be told yes and answered afterwards"
 	@echo "make clean   remove the virtual environment and the demo's data"
@@ -30,9 +31,20 @@ help:
 run: install recognition
 	$(BIN)/contactbus up --demo --data $(DATA) --http $(HTTP) --smtp $(SMTP)
 
+# What starts brokers, kills processes and watches the clock has the machine for itself, after all the others.
+ALONE := tests/faults tests/bus/log/test_kafka_faults.py tests/e2e/test_distributed.py
+# Two of the three ways to strike take minutes each: `make proof` has them all.
+MATRIX := tests/faults/test_crash_matrix.py::test_every_point_struck_on_every_channel_breaks_no_promise
+LATER := $(MATRIX)[raise] $(MATRIX)[hang]
+
 # The broker and the database are started once for all tests, on free ports, and stopped with them.
 test: install-dev recognition browser servers lint
-	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(addprefix --deselect=,$(LATER)) $(ALONE)
+
+# The whole matrix of crashes beside it: killed, failing and standing still at every point.
+proof: install-dev recognition servers
+	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(ALONE)
 
 kafka: install-dev servers
 	$(BIN)/python -m deploy.servers --kafka $(or $(BROKERS),1) --kafka-port 9092 --folder .servers/data
