@@ -44,11 +44,16 @@ class Ready(msgspec.Struct, kw_only=True):
     desk_url: str = ""
     mailbox_url: str = ""
     phone_numbers: dict[str, str] = {}
-    tenant: str = ""
-    member: str = ""
-    group: str = ""
-    channels: tuple[str, ...] = ()
-    workers: tuple[str, ...] = ()
+
+
+class PartReady(Ready, kw_only=True):
+    """The ready line of a process that runs a part of the house: which one, besides."""
+
+    tenant: str
+    member: str
+    group: str
+    channels: tuple[str, ...]
+    workers: tuple[str, ...]
 
 
 def _options(core: Core) -> dict[str, Any]:
@@ -185,9 +190,12 @@ async def run_part(
     await process.start()
     await _wait_for_doors(hosted)
     ready = _ready(core, hosted, part.base_url, with_mailbox=False, with_desk=desk is not None)
-    ready.group, ready.channels, ready.workers = share.group, tuple(channels), share.workers
     if as_json:
-        click.echo(msgspec.json.encode(ready).decode())
+        told = PartReady(
+            **msgspec.structs.asdict(ready), tenant=core.settings.tenant, member=core.member, group=share.group,
+            channels=tuple(channels), workers=share.workers,
+        )  # fmt: skip
+        click.echo(msgspec.json.encode(told).decode())
     else:
         what = ", ".join((*channels, *share.workers))
         click.echo(f"running {what}; health and metrics on {part.base_url}", err=True)
@@ -228,7 +236,7 @@ def _ready(
     from workers.desk.login import login_url
 
     adapters = {channel.plugin.manifest.name: channel for channel in channels}
-    ready = Ready(ready=True, http=base_url, tenant=core.settings.tenant, member=core.member)
+    ready = Ready(ready=True, http=base_url)
     if with_desk:
         ready.desk_url = login_url(signer=core.signer, clock=core.clock, tenant=core.settings.tenant, base_url=base_url)
     if with_mailbox:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -28,6 +29,21 @@ from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
 # A busy machine makes single examples slow; that says nothing about the code.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_are_bound_anew() -> Iterator[None]:
+    """A logger that was bound while a command ran in the test's own process must not keep that command's settings."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False}))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

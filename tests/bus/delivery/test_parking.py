@@ -12,7 +12,7 @@ from bus.errors import PermanentError, TransientError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
 from bus.store.port import Effect, Result
-from bus.store.schema import metadata
+from bus.store.schema import SQLITE, metadata
 from bus.store.sql import insert_ignore
 from bus.testing.clock import FakeClock
 
@@ -22,7 +22,11 @@ LANE_S = 31
 version = metadata.tables.get("test_version")
 if version is None:
     version = Table(
-        "test_version", metadata, Column("key", Text, primary_key=True), Column("value", Integer, nullable=False)
+        "test_version",
+        metadata,
+        Column("key", Text, primary_key=True),
+        Column("value", Integer, nullable=False),
+        info=SQLITE,
     )
 _begin = insert_ignore(version, ["key"])
 _step = (

@@ -19,14 +19,18 @@ from bus.errors import PoisonError, TransientError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
 from bus.message import Party, Reply, envelope
-from bus.store.schema import metadata
+from bus.store.schema import SQLITE, metadata
 from bus.store.sql import insert_ignore
 from bus.telemetry import Metrics
 
 counter = metadata.tables.get("test_counter")
 if counter is None:
     counter = Table(
-        "test_counter", metadata, Column("name", Text, primary_key=True), Column("value", Integer, nullable=False)
+        "test_counter",
+        metadata,
+        Column("name", Text, primary_key=True),
+        Column("value", Integer, nullable=False),
+        info=SQLITE,
     )
 _create = insert_ignore(counter, ["name"])
 _step = (
