@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from bus import faultpoints
+from bus.adapter.handover import HandOver
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase, dead_letter_outcome
 from bus.errors import PermanentError, TransientError
@@ -102,10 +103,12 @@ class Relay:
         desk_case: DeskCase,
         jitter: random.Random,
         limits: RelayLimits,
+        hand_over: HandOver,
     ) -> None:
         self._topic, self._engine, self._publish, self._member = topic, engine, publish, member
         self._clock, self._metrics, self._desk_case, self._jitter = clock, metrics, desk_case, jitter
         self._limits = limits
+        self._hand_over = hand_over
         self._lanes: dict[TopicPartition, _Lane] = {}
         self._finished: list[Delivery] = []
         self._commit = asyncio.Event()
@@ -146,11 +149,13 @@ class Relay:
         for place, lane in list(self._lanes.items()):
             if generations.get(place) != lane.generation:
                 del self._lanes[place]
+                self._hand_over.lost(place)
                 if lane.task is not None:
                     lane.task.cancel()
         for place, generation in generations.items():
             if place not in self._lanes:
                 lane = self._lanes[place] = _Lane(generation)
+                self._hand_over.ours(place)
                 lane.task = asyncio.create_task(self._work(lane))
 
     async def _work(self, lane: _Lane) -> None:
@@ -193,6 +198,7 @@ class Relay:
                     )  # fmt: skip
             else:
                 self._count("acknowledged")
+                self._hand_over.taken(records)
                 self._finished += [Delivery.of(GROUP, record) for record in batch]
                 self._commit.set()
                 return

@@ -1,6 +1,6 @@
 """Spool before yes: the durable front of a gateway whose records travel on Kafka.
 
-    adapter -> Spool.append   SQLite, fsync: only now may the channel say yes      (brokers up or down, the same speed)
+    adapter -> Spool.append   SQLite, fsync: only now may the channel say yes      (brokers away: without them)
                  run          in order per key, for ever -> publish -> brokers     (deleted `keep_hours` after the ack)
 
 A record leaves the spool when the brokers have it, so it may be published twice and is never lost: readers recognise a
@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from sqlalchemy import select
 
+from bus.adapter.handover import HandOver
 from bus.adapter.relay import GROUP, Publish, Relay, RelayLimits
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase
@@ -53,6 +54,9 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One try to publish. Above the log's own `publish_timeout_s`, so that this is only the net below it."""
     longest_pause_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 5.0
     """Between two tries at most: how long after the brokers' return the first record may still wait."""
+    hand_over_s: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.25
+    """A yes waits so long for brokers that are well: a hundred times what they need, below what a person notices.
+    Once in vain, then not again until they take something (see `handover`)."""
     keep_hours: Annotated[float, msgspec.Meta(ge=0, le=168)] = 6.0
     """Published records lie here so long, for whoever asks what this host took and when; then they are deleted."""
 
@@ -87,6 +91,7 @@ class Spool:
         self._limits = RelayLimits(
             publish_timeout_s=self._settings.publish_timeout_s, longest_pause_s=self._settings.longest_pause_s
         )
+        self._hand_over = HandOver(self._settings.hand_over_s)
         self._known: set[str] = set()
         self._look = asyncio.Event()
         self._retained_at = -_RETAIN_EVERY_S
@@ -101,13 +106,25 @@ class Spool:
         return self.oldest_s > _AWAY_AFTER_S
 
     async def append(self, records: Sequence[Record], *, once: bool = False) -> Sequence[int | None]:
-        """As `Log.append`: durable here when it returns, whatever the brokers do. 0, or None for a known id.
+        """As `Log.append`: durable here when it returns, whatever the brokers do; with them too while they are well.
+
+        0, or None for a known id.
 
         Raises StorageFull below the floor of free space, PermanentError for a record that no log could carry.
         """
-        offsets = await self.engine.append(records, once=once)
+        expected = self._hand_over.expect(records)
+        try:
+            offsets = await self.engine.append(records, once=once)
+        except BaseException:
+            self._hand_over.forget(expected)
+            raise
         if not self._known.issuperset(record.topic for record in records):
             self._look.set()
+        if None in offsets:
+            # Taken before: nobody publishes it for this caller.
+            self._hand_over.forget(expected)
+        else:
+            await self._hand_over.wait(records, expected)
         return [None if offset is None else 0 for offset in offsets]
 
     async def run(self) -> None:
@@ -144,6 +161,7 @@ class Spool:
             relay = Relay(
                 topic, self.engine, publish, member=f"{self._member}/{topic}", clock=self._clock,
                 metrics=self._metrics, desk_case=desk_case, jitter=jitter, limits=self._limits,
+                hand_over=self._hand_over,
             )  # fmt: skip
             try:
                 await relay.run()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bus.adapter.spool import Spool, SpoolSettings
@@ -108,14 +109,21 @@ def no_case(record: StoredRecord, reason: str) -> Outcome:
 
 @asynccontextmanager
 async def spooling(
-    folder: Path, brokers: Brokers, *, member: str = "one", clock: Any = None, desk_case: Any = no_case, **more: Any
+    folder: Path,
+    brokers: Brokers,
+    *,
+    member: str = "one",
+    clock: Any = None,
+    desk_case: Any = no_case,
+    settings: SpoolSettings = QUICK,
+    **more: Any,
 ) -> AsyncIterator[Spool]:
     """A gateway's spool, running. Leaving stops it as a crash does not: with its last commit."""
     clock = clock or SystemClock()
     engine = await EmbeddedEngine.open(folder, clock=clock, **more)
     await engine.create_schema()
     spool = Spool(
-        engine, brokers.publish, member=member, clock=clock, metrics=Metrics(), desk_case=desk_case, settings=QUICK,
+        engine, brokers.publish, member=member, clock=clock, metrics=Metrics(), desk_case=desk_case, settings=settings,
         jitter=random.Random(1),
     )  # fmt: skip
     running = asyncio.create_task(spool.run())
@@ -125,6 +133,49 @@ async def spooling(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await engine.close()
+
+
+async def test_while_the_brokers_are_well_a_yes_means_that_they_have_it(tmp_path: Path) -> None:
+    brokers = Brokers()
+    async with spooling(tmp_path, brokers) as spool:
+        await spool.append(contacts(1))
+        await until(lambda: len(brokers.taken) == 1)
+        for start in range(1, 200):
+            await spool.append(contacts(1, keys=1, start=start))
+            assert len(brokers.taken) == start + 1
+        # A copy is known without the brokers, also while the first of it is under way.
+        both = await asyncio.gather(*(spool.append(contacts(1, keys=1, start=200), once=True) for _ in range(2)))
+        assert sorted(both, key=str) == [[0], [None]]
+        assert len(brokers.taken) == 201
+
+
+async def test_slow_brokers_are_waited_for_once_until_they_take_something(tmp_path: Path) -> None:
+    brokers = Brokers()
+    loop = asyncio.get_running_loop()
+
+    async def waited(start: int) -> float:
+        began = loop.time()
+        await spool.append(contacts(1, keys=1, start=start))
+        return loop.time() - began
+
+    settings = msgspec.structs.replace(QUICK, publish_timeout_s=30.0, hand_over_s=2.0)
+    async with spooling(tmp_path, brokers, settings=settings) as spool:
+        await waited(0)
+        await until(lambda: len(brokers.taken) == 1)
+        mended = asyncio.Event()
+
+        async def slow(records: Sequence[Record]) -> None:
+            await mended.wait()
+            await brokers.up(records)
+
+        brokers.behave = slow
+        assert await waited(1) >= 2.0
+        assert max([await waited(n) for n in range(2, 12)]) < 2.0
+        assert len(brokers.taken) == 1
+        mended.set()
+        await until(lambda: len(brokers.taken) == 12)
+        await waited(12)
+        assert len(brokers.taken) == 13
 
 
 async def test_what_was_spooled_arrives_unchanged_once_and_in_order(tmp_path: Path) -> None:
