@@ -1,11 +1,11 @@
 """A house that breaks its promises on purpose: what does not find these faults would not find real ones.
 
 `lose`: every third contact is said yes to and thrown away. `double`: every third reply is sent a second time under
-another id. `reorder`: the log hands records out after a random rest, so that later ones overtake.
+another id. `reorder`: the log holds back what a customer says until the same customer says more, and hands it out
+after that.
 """
 
 import itertools
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,8 @@ __all__ = ["SABOTAGES", "spoil"]
 
 SABOTAGES = ("lose", "double", "reorder")
 _EVERY = 3
-_REST_S = 4.0
+_REST_S = 5.0
+"""Longer than the customers of this proof wait for an answer before they say the next thing."""
 
 
 def spoil(name: str) -> None:
@@ -73,19 +74,25 @@ def _reorder() -> None:
     from bus.log.embedded_subscription import EmbeddedSubscription
 
     fetch = EmbeddedSubscription.fetch
-    chance = random.Random()
 
-    async def late(self: Any, limit: int, wait_s: float, **rest: Any) -> Sequence[Any]:
-        resting: list[tuple[float, Any]] = self.__dict__.setdefault("_resting", [])
+    async def swapped(self: Any, limit: int, wait_s: float, **rest: Any) -> Sequence[Any]:
+        resting: dict[str, tuple[float, Any]] = self.__dict__.setdefault("_resting", {})
+        due: list[Any] = []
         for record in await fetch(self, limit, min(wait_s, 0.1), **rest):
-            # Only what customers said: a reply that rests would be late, and not out of order.
-            rest_s = chance.uniform(0.0, _REST_S) if record.topic == "contact.received" else 0.0
-            resting.append((time.monotonic() + rest_s, record))
-        due = [record for at, record in resting if at <= time.monotonic()]
-        resting[:] = [(at, record) for at, record in resting if at > time.monotonic()]
+            if record.topic != "contact.received":
+                # Only what customers said: a reply that rests would be late, and not out of order.
+                due.append(record)
+            elif record.key in resting:
+                due += [record, resting.pop(record.key)[1]]
+            else:
+                resting[record.key] = (time.monotonic() + _REST_S, record)
+        for key, (until, record) in list(resting.items()):
+            if until <= time.monotonic():
+                due.append(record)
+                del resting[key]
         return due
 
-    EmbeddedSubscription.fetch = late
+    EmbeddedSubscription.fetch = swapped
 
 
 _WAYS: dict[str, Callable[[], None]] = {"lose": _lose, "double": _double, "reorder": _reorder}
