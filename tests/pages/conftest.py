@@ -28,7 +28,7 @@ from bus.store.blobs import Blobs
 from bus.store.port import Effect
 from bus.web import routes as asset_routes
 from deploy.start import StartPages, StartServices
-from workers.case import model, rules
+from workers.case import events, model, rules
 from workers.case.changes import Draft, load_case
 from workers.case.people import person_write
 from workers.case.work import Identified, Intent, Understanding, WorkItem
@@ -110,12 +110,12 @@ class House:
                 channel=data["channel"], language=data["language"],
             )
         )  # fmt: skip
-        received = model.Received(
+        received = events.Received(
             at=now, actor="customer", contact=route.contact, route=route, text=data["text"], subject=data["subject"]
         )
         draft.do(rules.Receive(actor="customer", received=received))
         draft.tell(
-            model.Understood(
+            events.Understood(
                 at=now, contact=route.contact, intents=(data["intent"],), confidence=0.94,
                 department=data["department"], language=data["language"], reasons=data.get("reasons", ("zweimal",)),
             )
@@ -138,7 +138,7 @@ class House:
         assert route is not None
         draft = Draft(state, self.clock.now())
         contact = f"c-{case}-{len(state.contacts) + 1}"
-        received = model.Received(
+        received = events.Received(
             at=draft.now, actor="customer", contact=contact, route=route, text=text, request=request
         )
         draft.do(rules.Receive(actor="customer", received=received))
@@ -161,7 +161,7 @@ class House:
         assert state is not None
         note = state.replies[-1]
         draft = Draft(state, self.clock.now())
-        progress = model.ReplyProgress(at=draft.now, reply=note.id, channel=note.channel, state=state_name)
+        progress = events.ReplyProgress(at=draft.now, reply=note.id, channel=note.channel, state=state_name)
         draft.do(rules.Track(progress=progress))
         await self.apply(draft)
 

@@ -20,7 +20,8 @@ from bus.store.port import Effect, Result
 from bus.testing.clock import FakeClock
 from workers.billing.worker import BillingWorker
 from workers.case.changes import load_case
-from workers.case.model import CaseEvent, CaseState, decode_event
+from workers.case.events import CaseEvent, decode_event
+from workers.case.model import CaseState
 from workers.case.schema import case_event
 from workers.case.work import Entity, Identified, Intent, Understanding, WorkItem
 from workers.case.worker import CaseWorker

@@ -15,9 +15,11 @@ from bus.message import Reply, decode, derive_id, encode, envelope
 from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
-from workers.case import model, rules
+from workers.case import events, model, rules
+from workers.case.events import EVENT_KINDS, CaseEvent, ReplyPlanned
+from workers.case.evolving import evolve
 from workers.case.hold import next_step
-from workers.case.model import EVENT_KINDS, CaseEvent, CaseState, ReplyPlanned
+from workers.case.model import CaseState
 from workers.case.schema import case_event, cases
 from workers.case.work import CaseTimer
 
@@ -114,11 +116,11 @@ class Draft:
 
     def do(self, command: rules.Command) -> tuple[CaseEvent, ...]:
         """Take a decision. Raises Refused, and then nothing has changed."""
-        events = rules.decide(self._state, command, self.now)
-        for event in events:
-            self._state = rules.evolve(self._state, event)
-        self.events.extend(events)
-        return events
+        decided = rules.decide(self._state, command, self.now)
+        for event in decided:
+            self._state = evolve(self._state, event)
+        self.events.extend(decided)
+        return decided
 
     def tell(self, event: CaseEvent) -> None:
         """Write down something that needs no rule."""
@@ -198,7 +200,7 @@ class Draft:
 
     def _reminders(self) -> Sequence[SetTimer]:
         """Every promise that was made has its time: when it comes and the promise is open, people are told."""
-        made = [event.promise for event in self.events if isinstance(event, model.PromiseMade)]
+        made = [event.promise for event in self.events if isinstance(event, events.PromiseMade)]
         if not made:
             return ()
         state = self.state
@@ -219,14 +221,14 @@ class Draft:
 
 
 def changes(
-    before: CaseState | None, after: CaseState | None, events: Sequence[CaseEvent], now: datetime
+    before: CaseState | None, after: CaseState | None, told: Sequence[CaseEvent], now: datetime
 ) -> tuple[Sequence[Write], Sequence[Record]]:
     """The guarded snapshot, the timeline rows and the `case.log` record of a change. Nothing without events."""
-    if after is None or not events:
+    if after is None or not told:
         return (), ()
     writes = [_snapshot_write(before, after)]
     first = 1 if before is None else before.version + 1
-    for seq, event in enumerate(events, start=first):
+    for seq, event in enumerate(told, start=first):
         writes.append(
             Write(
                 statement=_insert_event,
@@ -244,7 +246,7 @@ def changes(
     changed = CaseChanged(
         tenant=after.tenant, case=after.id, number=after.number, version=after.version, status=after.status,
         department=after.department, language=after.language, channel=after.channel, person=after.person,
-        events=tuple(events),
+        events=tuple(told),
     )  # fmt: skip
     record_id = f"{after.id}.{after.version}"
     record = Record(

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from bus.delivery.outcome import Outcome
 from bus.message import Reply, derive_id
-from workers.case import model
+from workers.case import events, model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState
 from workers.case.promised import Undertaking
@@ -42,9 +42,9 @@ def reply(
     subject = route.subject if route.subject[:3].casefold() in ("re:", "aw:", "sv:") else f"Re: {route.subject}"
     if not state.with_person:
         # Whoever answers by hand goes on by hand: software does not talk into it.
-        draft.tell(model.HandedOver(at=now, actor=actor, reason="answered by hand"))
+        draft.tell(events.HandedOver(at=now, actor=actor, reason="answered by hand"))
     if not state.assignee:
-        draft.tell(model.Assigned(at=now, actor=actor, to=actor))
+        draft.tell(events.Assigned(at=now, actor=actor, to=actor))
     draft.reply(
         Reply(
             id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
@@ -57,7 +57,7 @@ def reply(
         actor=actor,
     )  # fmt: skip
     if anything_else:
-        draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
+        draft.tell(events.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
     for undertaking in undertaken:
         _promise(draft, undertaking.what, undertaking.until, actor)
     return draft.outcome()
@@ -74,15 +74,15 @@ def answer_anything_else(state: CaseState, *, answer: str, actor: str, now: date
     """What the customer said to "anything else?" where a person heard it: `no` or `yes`."""
     draft = Draft(state, now)
     if state.anything_else_asked is None:
-        draft.tell(model.AnythingElseAsked(at=now, actor=actor, channel=state.channel))
-    draft.tell(model.AnythingElseAnswered(at=now, actor=actor, answer=answer))
+        draft.tell(events.AnythingElseAsked(at=now, actor=actor, channel=state.channel))
+    draft.tell(events.AnythingElseAnswered(at=now, actor=actor, answer=answer))
     return draft.outcome()
 
 
 def assign(state: CaseState, *, to: str, actor: str, now: datetime) -> Outcome:
     """Give the case to a person; to nobody with an empty `to`."""
     draft = Draft(state, now)
-    draft.tell(model.Assigned(at=now, actor=actor, to=to))
+    draft.tell(events.Assigned(at=now, actor=actor, to=to))
     return draft.outcome()
 
 
@@ -98,7 +98,7 @@ def note(state: CaseState, *, text: str, actor: str, now: datetime) -> Outcome:
     if not text.strip():
         raise Refused(("text",))
     draft = Draft(state, now)
-    draft.tell(model.Noted(at=now, actor=actor, text=text))
+    draft.tell(events.Noted(at=now, actor=actor, text=text))
     return draft.outcome()
 
 
@@ -113,7 +113,7 @@ def _promise(draft: Draft, what: str, until: datetime, actor: str) -> None:
     state = draft.state
     promise_id = derive_id("e", state.tenant, state.id, str(state.version), what)
     made = model.Promise(id=promise_id, what=what, by=actor, until=until)
-    draft.tell(model.PromiseMade(at=draft.now, actor=actor, promise=made))
+    draft.tell(events.PromiseMade(at=draft.now, actor=actor, promise=made))
 
 
 def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Outcome:
@@ -121,7 +121,7 @@ def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Out
     if all(p.id != promise_id for p in state.open_promises()):
         raise Refused(("promise",))
     draft = Draft(state, now)
-    draft.tell(model.PromiseKept(at=now, actor=actor, id=promise_id))
+    draft.tell(events.PromiseKept(at=now, actor=actor, id=promise_id))
     return draft.outcome()
 
 
@@ -130,5 +130,5 @@ def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
     if state.awaits_person():
         raise Refused(("promise",))
     draft = Draft(state, now)
-    draft.tell(model.Returned(at=now, actor=actor))
+    draft.tell(events.Returned(at=now, actor=actor))
     return draft.outcome()

@@ -11,8 +11,9 @@ The limit is the product's promise and no setting.
 from datetime import datetime, timedelta
 
 from bus.log.topics import LIVE_CHANNELS
-from workers.case import model
-from workers.case.model import CaseEvent, CaseState, Hold
+from workers.case import events, model
+from workers.case.events import CaseEvent
+from workers.case.model import CaseState, Hold
 
 __all__ = [
     "COME_BACK_AFTER",
@@ -64,7 +65,7 @@ def begin(
     if not is_held_on(channel) or (state.hold is not None and not reason):
         return ()
     reason = reason or ("looking" if state.assignee else "busy")
-    return (model.HoldStarted(at=now, actor=actor, channel=channel, reason=reason),)
+    return (events.HoldStarted(at=now, actor=actor, channel=channel, reason=reason),)
 
 
 def end(state: CaseState, how: str, now: datetime, *, actor: str = model.MACHINE) -> tuple[CaseEvent, ...]:
@@ -73,7 +74,7 @@ def end(state: CaseState, how: str, now: datetime, *, actor: str = model.MACHINE
     if hold is None:
         return ()
     seconds = int((now - hold.since).total_seconds())
-    return (model.HoldEnded(at=now, actor=actor, how=how, seconds=seconds, returns=hold.returns),)
+    return (events.HoldEnded(at=now, actor=actor, how=how, seconds=seconds, returns=hold.returns),)
 
 
 def come_back(state: CaseState, reply: str, now: datetime) -> tuple[CaseEvent, ...]:
@@ -82,8 +83,8 @@ def come_back(state: CaseState, reply: str, now: datetime) -> tuple[CaseEvent, .
     hold = state.hold
     if hold is None:
         return ()
-    returned = model.HoldReturned(at=now, reply=reply, reason=hold.reason)
-    called = () if state.supervisor else (model.SupervisorCalled(at=now, reason="hold"),)
+    returned = events.HoldReturned(at=now, reply=reply, reason=hold.reason)
+    called = () if state.supervisor else (events.SupervisorCalled(at=now, reason="hold"),)
     if hold.returns < MOST_RETURNS:
         return (returned, *called)
     return (returned, *called, *end(state, "let-go", now))

@@ -11,7 +11,7 @@ from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
 from bus.message import Reply, Status, decode
 from bus.store.port import Store
 from bus.telemetry import Metrics
-from workers.case import model
+from workers.case import events, model
 from workers.case.changes import Draft, load_case, load_cases, reply_id
 from workers.case.hold import end, has_left, next_step, words_of
 from workers.case.model import PERSON_PROMISE, CaseState
@@ -87,7 +87,7 @@ class CaseWorker:
         if due > draft.now:
             return
         if step == "warn":
-            draft.tell(model.HoldWarned(at=draft.now))
+            draft.tell(events.HoldWarned(at=draft.now))
             return
         route = state.routes.get(hold.channel)
         if route is None or has_left(state):
@@ -117,7 +117,7 @@ class CaseWorker:
             return
         if state.with_person or state.status == model.CLOSED:
             return
-        draft.tell(model.AnythingElseAnswered(at=draft.now, answer="notice"))
+        draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
         if not _close_if_complete(draft):
             # Something is still open (an answer that never arrived): then it is a person's, not a forgotten case.
             draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
@@ -135,9 +135,9 @@ class CaseWorker:
         if state.channel == "post":
             draft.do(HandOver(reason="no answer to our letter", until=draft.now + _SOON))
             return
-        draft.tell(model.OutcomeChosen(at=draft.now, outcome="unanswered"))
-        draft.tell(model.AnythingElseAsked(at=draft.now, channel=state.channel))
-        draft.tell(model.AnythingElseAnswered(at=draft.now, answer="notice"))
+        draft.tell(events.OutcomeChosen(at=draft.now, outcome="unanswered"))
+        draft.tell(events.AnythingElseAsked(at=draft.now, channel=state.channel))
+        draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
         if not _close_if_complete(draft):
             draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
             return
@@ -177,7 +177,7 @@ _SOON = timedelta(hours=4)
 def _track(draft: Draft, status: Status) -> None:
     draft.do(
         Track(
-            progress=model.ReplyProgress(
+            progress=events.ReplyProgress(
                 at=draft.now, actor=status.channel, reply=status.reply, channel=status.channel, state=status.state,
                 permanent=status.permanent, reason=status.reason,
             )
@@ -202,6 +202,6 @@ def _promise_is_due(draft: Draft, promise_id: str) -> None:
     promise = next((p for p in draft.state.open_promises() if p.id == promise_id), None)
     if promise is None or promise.until > draft.now:
         return
-    draft.tell(model.PromiseDue(at=draft.now, id=promise.id, what=promise.what))
+    draft.tell(events.PromiseDue(at=draft.now, id=promise.id, what=promise.what))
     if not draft.state.with_person:
         draft.do(HandOver(reason="promise due", until=promise.until, what=promise.what))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from bus.store.permission import suppression_write
-from workers.case import model
+from workers.case import events, model
 from workers.case.closing import AUTOMATIC
 from workers.case.rules import Close, Receive, Refused, Understand
 from workers.case.work import Understanding
@@ -60,7 +60,7 @@ class Praise:
 def record_contact(turn: Turn) -> bool:
     """Write the contact and what was understood into the case. False when it is there already."""
     contact, understood = turn.contact, turn.understanding
-    received = model.Received(
+    received = events.Received(
         at=turn.now,
         actor="customer",
         contact=contact.id,
@@ -74,7 +74,7 @@ def record_contact(turn: Turn) -> bool:
     )
     if not turn.draft.do(Receive(received=received)):
         return False
-    heard = model.Understood(
+    heard = events.Understood(
         at=turn.now,
         contact=contact.id,
         intents=tuple(intent.label for intent in understood.intents),
@@ -163,7 +163,7 @@ class Conversation:
         """The customer left a live channel. After "anything else?" that is an answer; before it is no end."""
         state = turn.state
         if state.anything_else_asked is not None and state.anything_else_answered is None and not state.with_person:
-            turn.draft.tell(model.AnythingElseAnswered(at=turn.now, answer="notice"))
+            turn.draft.tell(events.AnythingElseAnswered(at=turn.now, answer="notice"))
             self._close(turn)
 
     def _stop(self, turn: Turn) -> None:
@@ -181,18 +181,18 @@ class Conversation:
                         purpose=purpose,
                     )
                 )
-        turn.draft.tell(model.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
+        turn.draft.tell(events.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
         turn.say("stop.done")
         if turn.state.with_person:
             return
-        turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome="stopped"))
+        turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="stopped"))
         turn.ask_anything_else()
 
     def _abusive(self, turn: Turn) -> None:
         # What is behind the insult is dealt with all the same, by a person; staff are warned by the case's tone.
         if not turn.state.warned:
             turn.say("tone.abusive")
-            turn.draft.tell(model.Warned(at=turn.now))
+            turn.draft.tell(events.Warned(at=turn.now))
         turn.settle()
         turn.hand_over("abusive")
 
@@ -204,20 +204,20 @@ class Conversation:
         return understood.done or understood.answer == "no" or understood.intent == "talk.thanks_done"
 
     def _goodbye(self, turn: Turn) -> None:
-        turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
+        turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
         turn.say("goodbye")
         turn.expect("goodbye", listen=False)
         self._close(turn)
 
     def _thanks_after_the_end(self, turn: Turn) -> bool:
-        reopened = any(isinstance(event, model.Reopened) for event in turn.draft.events)
+        reopened = any(isinstance(event, events.Reopened) for event in turn.draft.events)
         return reopened and (turn.understanding.done or turn.understanding.intent == "talk.thanks_done")
 
     def _end_again(self, turn: Turn) -> None:
         """Thanks for a case that was closed: nice to read, and no reason to ask what else there is."""
-        turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome="thanked"))
-        turn.draft.tell(model.AnythingElseAsked(at=turn.now, channel=turn.channel))
-        turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
+        turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="thanked"))
+        turn.draft.tell(events.AnythingElseAsked(at=turn.now, channel=turn.channel))
+        turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
         if turn.live:
             turn.say("goodbye")
             turn.expect("goodbye", listen=False)
@@ -260,7 +260,7 @@ class Conversation:
         procedure = self.procedures.get(progress.name) if progress is not None else None
         kind = pending.kind
         if kind == "anything-else":
-            turn.draft.tell(model.AnythingElseAnswered(at=turn.now, actor="customer", answer="yes"))
+            turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="yes"))
             await self._request(turn)
             return
         if kind == "intent":
@@ -331,12 +331,12 @@ class Conversation:
             return
         if progress.asked >= engine.MAX_FRUITLESS:
             turn.settle()
-            turn.draft.tell(model.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
+            turn.draft.tell(events.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
             turn.hand_over("answers did not fit the question")
             return
         turn.say(key)
         turn.draft.tell(
-            model.ProcedureMoved(
+            events.ProcedureMoved(
                 at=turn.now,
                 department=self._department,
                 procedure=model.Procedure(

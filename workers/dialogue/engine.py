@@ -2,7 +2,7 @@
 
 import re
 
-from workers.case import model
+from workers.case import events
 from workers.case.model import Procedure as Progress
 from workers.dialogue import proof
 from workers.dialogue.steps import ORDER, Choose, Confirm, NeedFacts, NeedProof, Person, Procedure, Report, Step, Try
@@ -23,9 +23,9 @@ async def begin(turn: Turn, procedure: Procedure) -> None:
     """Start a procedure with what the contact says already."""
     running = turn.state.procedure
     if running is not None:
-        turn.draft.tell(model.ProcedureEnded(at=turn.now, name=running.name, result="replaced"))
+        turn.draft.tell(events.ProcedureEnded(at=turn.now, name=running.name, result="replaced"))
     turn.draft.tell(
-        model.ProcedureMoved(at=turn.now, department=turn.department, procedure=Progress(name=procedure.name))
+        events.ProcedureMoved(at=turn.now, department=turn.department, procedure=Progress(name=procedure.name))
     )
     turn.step = ""
     # What was wished at first is often only worked on after the proof, two messages later.
@@ -95,8 +95,8 @@ def _apply(turn: Turn, procedure: Procedure, step: Step, *, fruitful: bool) -> N
             turn.ask("tried")
         case Report():
             turn.settle()
-            turn.draft.tell(model.ProcedureEnded(at=turn.now, name=procedure.name, result=step.result))
-            turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome=step.outcome))
+            turn.draft.tell(events.ProcedureEnded(at=turn.now, name=procedure.name, result=step.result))
+            turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome=step.outcome))
             turn.ask_anything_else()
         case Person():
             if step.say:
@@ -119,7 +119,7 @@ def _need_facts(turn: Turn, procedure: Procedure, step: NeedFacts, *, fruitful: 
 
 def _hand_over(turn: Turn, procedure: Procedure, reason: str) -> None:
     turn.settle()
-    turn.draft.tell(model.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
+    turn.draft.tell(events.ProcedureEnded(at=turn.now, name=procedure.name, result="handed-over"))
     turn.hand_over(reason)
 
 
@@ -130,7 +130,7 @@ def _asked(turn: Turn, *, fruitful: bool) -> int:
 
 def _keep(turn: Turn, procedure: Procedure, step: str, asked: int) -> None:
     progress = Progress(name=procedure.name, step=step, facts=turn.facts, asked=asked)
-    turn.draft.tell(model.ProcedureMoved(at=turn.now, department=turn.department, procedure=progress))
+    turn.draft.tell(events.ProcedureMoved(at=turn.now, department=turn.department, procedure=progress))
 
 
 def _facts_in(turn: Turn, procedure: Procedure) -> dict[str, str]:

@@ -21,7 +21,7 @@ from bus.delivery.ledger import send_ledger
 from bus.delivery.outcome import CancelTimer
 from bus.message import Reply, decode, encode
 from bus.store.port import Row
-from workers.case import model
+from workers.case import events
 from workers.case.changes import BOUND, Draft
 from workers.dialogue.turn import Turn
 
@@ -80,7 +80,7 @@ def _take_back(draft: Draft, row: Row) -> None:
     draft.writes.append(ledger.withdraw(row, draft.now))
     draft.timers.append(CancelTimer(id=f"send-{row['reply']}"))
     draft.tell(
-        model.ReplyProgress(
+        events.ReplyProgress(
             at=draft.now, reply=row["reply"], channel=row["channel"], state="withdrawn", reason=ledger.OVERTAKEN
         )
     )
@@ -96,10 +96,10 @@ def _made_pointless(draft: Draft) -> bool:
     if running is None:
         return True
     replaced = any(
-        isinstance(event, model.ProcedureEnded) and (event.name, event.result) == (running.name, "replaced")
+        isinstance(event, events.ProcedureEnded) and (event.name, event.result) == (running.name, "replaced")
         for event in draft.events
     )
-    begun = {event.procedure.name for event in draft.events if isinstance(event, model.ProcedureMoved)}
+    begun = {event.procedure.name for event in draft.events if isinstance(event, events.ProcedureMoved)}
     return not replaced or running.name in begun
 
 

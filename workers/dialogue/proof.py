@@ -24,7 +24,7 @@ from bus.delivery.outcome import Write
 from bus.message import Party, Reply, derive_id
 from bus.store.conversation import heard_write
 from bus.store.port import Row
-from workers.case import model
+from workers.case import events, model
 from workers.case.changes import Draft, load_case, reply_id
 from workers.case.people import identity_key, identity_of, proven_write
 from workers.case.rules import Receive
@@ -177,7 +177,7 @@ def _open_challenge(turn: Turn, challenge_id: str, customer: str, by: str) -> No
             },
         )
     )  # fmt: skip
-    turn.draft.tell(model.ProofAsked(at=turn.now, challenge=challenge_id, by=by))
+    turn.draft.tell(events.ProofAsked(at=turn.now, challenge=challenge_id, by=by))
 
 
 def _send_code(turn: Turn, signer: Signer, challenge_id: str, customer: Customer) -> None:
@@ -294,7 +294,7 @@ async def _prove(turn: Turn, found: Row) -> bool:
         )
     )
     turn.customer = customer
-    proven = model.ProofGiven(
+    proven = events.ProofGiven(
         at=turn.now, actor="customer", customer=customer.id, identity=turn.writer, by=found["by"],
         person=customer.person,
     )  # fmt: skip
@@ -307,30 +307,30 @@ async def _prove(turn: Turn, found: Row) -> bool:
     return True
 
 
-async def _join(turn: Turn, proven: model.ProofGiven) -> None:
+async def _join(turn: Turn, proven: events.ProofGiven) -> None:
     """A case that claimed to belong to another one, now proven: what was written goes there, and so does the turn."""
     here = turn.state
     if not here.claims:
         return
     there = await load_case(turn.house.store, turn.tenant, here.claims)
     if there is None or (proven.person not in (there.person, "") and there.customer != proven.customer):
-        turn.draft.tell(model.Noted(at=turn.now, text="the named case belongs to somebody else"))
+        turn.draft.tell(events.Noted(at=turn.now, text="the named case belongs to somebody else"))
         return
     draft = Draft(there, turn.now)
     for row in await turn.house.store.all(_received, {"tenant": turn.tenant, "case_id": here.id}):
-        event = model.decode_event(row["data"])
-        if isinstance(event, model.Received):
+        event = events.decode_event(row["data"])
+        if isinstance(event, events.Received):
             draft.do(Receive(received=event))
     draft.writes.append(heard_write(turn.tenant, there.id, draft.state.heard - there.heard))
-    draft.tell(model.Joined(at=turn.now, other=here.id))
+    draft.tell(events.Joined(at=turn.now, other=here.id))
     draft.tell(proven)
     if here.procedure is not None and here.procedure.name != "join":
         draft.tell(
-            model.ProcedureMoved(at=turn.now, department=here.department or turn.department, procedure=here.procedure)
+            events.ProcedureMoved(at=turn.now, department=here.department or turn.department, procedure=here.procedure)
         )
-    turn.draft.tell(model.Joined(at=turn.now, other=there.id, into=there.id))
-    turn.draft.tell(model.OutcomeChosen(at=turn.now, outcome="joined"))
-    turn.draft.tell(model.Closed(at=turn.now))
+    turn.draft.tell(events.Joined(at=turn.now, other=there.id, into=there.id))
+    turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="joined"))
+    turn.draft.tell(events.Closed(at=turn.now))
     moved = {"b_tenant": turn.tenant, "b_from": here.id, "b_to": there.id}
     turn.draft.writes.append(Write(statement=_move_thread, params=moved))
     turn.draft.writes.append(Write(statement=_move_contacts, params=moved))

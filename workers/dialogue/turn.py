@@ -10,7 +10,7 @@ from bus.delivery.outcome import Outcome, SetTimer
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
 from bus.message import Contact, Party, Reply, derive_id, encode
 from bus.store.port import Row, Store
-from workers.case import hold, model, rules
+from workers.case import events, hold, model, rules
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
@@ -237,13 +237,13 @@ class Turn:
         """Do something for the customer, with the rows that permitted it, in the case's own transaction."""
         self.draft.writes.extend(writes)
         self.draft.tell(
-            model.Acted(at=self.now, action=action, reference=reference, amount=amount, currency=currency, rules=rules)
+            events.Acted(at=self.now, action=action, reference=reference, amount=amount, currency=currency, rules=rules)
         )
 
     def ask(self, kind: str, about: tuple[str, ...] = ()) -> None:
         """Wait for the customer's answer to what was said."""
         self.draft.tell(
-            model.QuestionAsked(at=self.now, question=model.Question(kind=kind, about=about, asked_at=self.now))
+            events.QuestionAsked(at=self.now, question=model.Question(kind=kind, about=about, asked_at=self.now))
         )
         self.expect("question")
         notice = timedelta(days=self.pack.policy.service.closing_notice_days)
@@ -253,7 +253,7 @@ class Turn:
         """The pending question is answered."""
         pending = self.state.pending
         if pending is not None:
-            self.draft.tell(model.QuestionSettled(at=self.now, question=pending.kind, answer=answer))
+            self.draft.tell(events.QuestionSettled(at=self.now, question=pending.kind, answer=answer))
 
     def ask_anything_else(self) -> None:
         """Every solution ends with it, and with the notice after which the case closes by itself."""
@@ -262,7 +262,7 @@ class Turn:
         until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
         self.say(key, **({} if self.live else {"date": self.date(until)}))
         self._closing_words = self._parts[-1]
-        self.draft.tell(model.AnythingElseAsked(at=self.now, channel=self.channel))
+        self.draft.tell(events.AnythingElseAsked(at=self.now, channel=self.channel))
         self.expect("answer")
         self._timer("closing-notice", until, self.now.isoformat())
 
@@ -271,7 +271,7 @@ class Turn:
         promise = Promise(
             id=id or derive_id("e", self.state.id, self.contact.id, what), what=what, by=model.MACHINE, until=until
         )
-        self.draft.tell(model.PromiseMade(at=self.now, promise=promise))
+        self.draft.tell(events.PromiseMade(at=self.now, promise=promise))
 
     def hand_over(
         self, reason: str, *, what: str = "answer", until: datetime | None = None, quiet: bool = False

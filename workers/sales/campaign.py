@@ -18,7 +18,7 @@ from bus.errors import ConfigurationError
 from bus.message import Party, Reply, derive_id, derive_number
 from bus.store.permission import consent, suppression
 from bus.store.port import Effect, Store
-from workers.case import model
+from workers.case import events
 from workers.case.changes import Draft, reply_id
 from workers.case.model import Question
 from workers.case.rules import Open
@@ -151,7 +151,7 @@ def _open(campaign: Campaign, tenant: str, person: str, language: str, now: date
         )
     )  # fmt: skip
     # It waits for the customer, and for nobody at the desk.
-    draft.tell(model.QuestionAsked(at=now, question=Question(kind="request", asked_at=now)))
+    draft.tell(events.QuestionAsked(at=now, question=Question(kind="request", asked_at=now)))
     return draft
 
 

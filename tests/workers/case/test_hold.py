@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.message import Party
-from workers.case import hold, model, rules
-from workers.case.model import CaseState, Received, ReplyPlanned, Route
+from workers.case import events, hold, model, rules
+from workers.case.events import Received, ReplyPlanned
+from workers.case.evolving import evolve
+from workers.case.model import CaseState, Route
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -24,7 +26,7 @@ class Desk:
     def __init__(self, channel: str = "chat") -> None:
         self.now = START
         self.state: CaseState | None = None
-        self.events: list[model.CaseEvent] = []
+        self.events: list[events.CaseEvent] = []
         self.words: list[datetime] = []
         self.number = 0
         self.do(rules.Open(id="k-1", tenant="shop", number="1", person="p", channel=channel))
@@ -32,7 +34,7 @@ class Desk:
 
     def do(self, command: rules.Command) -> None:
         for event in rules.decide(self.state, command, self.now):
-            self.state = rules.evolve(self.state, event)
+            self.state = evolve(self.state, event)
             self.events.append(event)
             if isinstance(event, ReplyPlanned) and event.channel == "chat":
                 self.words.append(self.now)
@@ -54,7 +56,7 @@ class Desk:
         self.arrive(f"r-{self.number}")
 
     def arrive(self, reply: str) -> None:
-        progress = model.ReplyProgress(at=self.now, reply=reply, channel="chat", state="delivered")
+        progress = events.ReplyProgress(at=self.now, reply=reply, channel="chat", state="delivered")
         self.do(rules.Track(progress=progress))
 
     def due(self) -> datetime | None:
@@ -66,7 +68,7 @@ class Desk:
         assert self.state.hold is not None
         kind, _ = hold.next_step(self.state.hold)
         if kind == "warn":
-            self.do(rules.Happened(event=model.HoldWarned(at=self.now)))
+            self.do(rules.Happened(event=events.HoldWarned(at=self.now)))
         elif hold.has_left(self.state):
             for event in hold.end(self.state, "left", self.now):
                 self.do(rules.Happened(event=event))
@@ -86,7 +88,7 @@ class Desk:
         self.now = max(self.now, moment)
 
     def kinds(self) -> list[str]:
-        return [model.EVENT_KINDS[type(event)] for event in self.events]
+        return [events.EVENT_KINDS[type(event)] for event in self.events]
 
 
 def test_a_silent_representative_is_warned_and_the_customer_hears_apology_and_reason() -> None:
@@ -94,14 +96,14 @@ def test_a_silent_representative_is_warned_and_the_customer_hears_apology_and_re
     desk.hand_over()
     desk.run_until(START + timedelta(seconds=130))
     assert [(at - START).total_seconds() for at in desk.words] == [0, 55, 110]
-    told = [event for event in desk.events if isinstance(event, model.HoldReturned)]
+    told = [event for event in desk.events if isinstance(event, events.HoldReturned)]
     assert [event.reason for event in told] == ["busy", "busy"]
     assert desk.kinds().count("hold-warned") == 2
     assert desk.kinds().count("supervisor-called") == 1
     assert desk.state is not None
     assert desk.state.supervisor == "hold"
     desk.say("Mina")
-    (ended,) = [event for event in desk.events if isinstance(event, model.HoldEnded)]
+    (ended,) = [event for event in desk.events if isinstance(event, events.HoldEnded)]
     assert (ended.how, ended.seconds, ended.returns) == ("answered", 130, 2)
     assert desk.state.hold is None
     assert desk.state.supervisor == ""
@@ -113,7 +115,7 @@ def test_a_person_asks_for_a_moment_with_the_true_reason() -> None:
     desk.say("Mina")
     desk.do(rules.Hold(actor="Mina", reason="stock"))
     desk.run_until(desk.now + timedelta(seconds=60))
-    assert [event.reason for event in desk.events if isinstance(event, model.HoldReturned)] == ["stock"]
+    assert [event.reason for event in desk.events if isinstance(event, events.HoldReturned)] == ["stock"]
     with pytest.raises(rules.Refused, match="reason"):
         desk.do(rules.Hold(actor="Mina", reason=""))
 
@@ -121,9 +123,9 @@ def test_a_person_asks_for_a_moment_with_the_true_reason() -> None:
 def test_who_takes_the_case_is_looking_at_it() -> None:
     desk = Desk()
     desk.hand_over()
-    desk.do(rules.Happened(event=model.Assigned(at=desk.now, actor="Mina", to="Mina")))
+    desk.do(rules.Happened(event=events.Assigned(at=desk.now, actor="Mina", to="Mina")))
     desk.run_until(START + timedelta(seconds=60))
-    assert [event.reason for event in desk.events if isinstance(event, model.HoldReturned)] == ["looking"]
+    assert [event.reason for event in desk.events if isinstance(event, events.HoldReturned)] == ["looking"]
 
 
 def test_who_writes_to_a_person_waits_again() -> None:
@@ -166,7 +168,7 @@ def test_nobody_is_spoken_to_behind_a_closed_window() -> None:
     desk.step(arrives=False)
     desk.run_until(START + timedelta(minutes=5))
     assert desk.kinds().count("hold-returned") == 1
-    assert [event.how for event in desk.events if isinstance(event, model.HoldEnded)] == ["left"]
+    assert [event.how for event in desk.events if isinstance(event, events.HoldEnded)] == ["left"]
 
 
 @pytest.mark.parametrize("channel", ["email", "post", "phone"])
@@ -204,7 +206,7 @@ def test_no_gap_above_a_minute_whatever_happens(acts: list[tuple[str, float, flo
         elif act == "hold":
             desk.do(rules.Hold(actor="Mina", reason="colleague"))
         elif act == "assign":
-            desk.do(rules.Happened(event=model.Assigned(at=desk.now, actor="Mina", to="Mina")))
+            desk.do(rules.Happened(event=events.Assigned(at=desk.now, actor="Mina", to="Mina")))
         elif act == "hand-over":
             desk.do(rules.HandOver(reason="asked", until=desk.now + timedelta(minutes=10)))
         else:
@@ -214,12 +216,12 @@ def test_no_gap_above_a_minute_whatever_happens(acts: list[tuple[str, float, flo
     assert desk.due() is None, "every hold comes to its end"
 
 
-def _judge(events: list[model.CaseEvent]) -> None:
+def _judge(told: list[events.CaseEvent]) -> None:
     heard: datetime | None = None
-    for event in events:
-        if isinstance(event, model.HoldStarted) and heard is None:
+    for event in told:
+        if isinstance(event, events.HoldStarted) and heard is None:
             heard = event.at
-        if heard is not None and isinstance(event, ReplyPlanned | model.HoldEnded):
+        if heard is not None and isinstance(event, ReplyPlanned | events.HoldEnded):
             assert event.at - heard <= hold.LIMIT
-            heard = None if isinstance(event, model.HoldEnded) else event.at
+            heard = None if isinstance(event, events.HoldEnded) else event.at
     assert heard is None

@@ -5,7 +5,7 @@ from typing import Any
 
 from bus.message import Party
 from workers.case import commands
-from workers.case.model import PromiseDue
+from workers.case.events import PromiseDue
 
 ANNA = Party(kind="email", address="anna.becker@kunde.example", name="Anna Becker")
 

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bus.message import Party
-from workers.case import model, rules
+from workers.case import events, model, rules
 from workers.case.closing import REASONS, what_is_missing
-from workers.case.model import CaseEvent, CaseState
-from workers.case.rules import Refused, decide, evolve
+from workers.case.events import CaseEvent
+from workers.case.evolving import evolve
+from workers.case.model import CaseState
+from workers.case.rules import Refused, decide
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 OPEN = rules.Open(id="k-1", tenant="shop", number="00000000000097", person="p-1", channel="chat")
@@ -20,7 +22,7 @@ OPEN = rules.Open(id="k-1", tenant="shop", number="00000000000097", person="p-1"
 def run(commands: list[rules.Command]) -> tuple[CaseState, list[CaseEvent], list[tuple[str, ...]]]:
     """State, events and refusals after commands, one second apart."""
     state: CaseState | None = None
-    events: list[CaseEvent] = []
+    told: list[CaseEvent] = []
     refusals: list[tuple[str, ...]] = []
     for second, command in enumerate([OPEN, *commands]):
         try:
@@ -30,24 +32,24 @@ def run(commands: list[rules.Command]) -> tuple[CaseState, list[CaseEvent], list
             continue
         for event in new:
             state = evolve(state, event)
-        events.extend(new)
+        told.extend(new)
     assert state is not None
-    return state, events, refusals
+    return state, told, refusals
 
 
 def received(contact: str, *, automatic: bool = False) -> rules.Command:
     route = model.Route(channel="chat", account="web", address=Party(kind="chat", address="s"), contact=contact, at=NOW)
-    event = model.Received(at=NOW, actor="customer", contact=contact, route=route, automatic=automatic)
+    event = events.Received(at=NOW, actor="customer", contact=contact, route=route, automatic=automatic)
     return rules.Receive(received=event)
 
 
 def reply(name: str, actor: str = model.MACHINE, kind: str = "answer") -> rules.Command:
-    event = model.ReplyPlanned(at=NOW, actor=actor, reply=name, channel="chat", reply_kind=kind, text="...")
+    event = events.ReplyPlanned(at=NOW, actor=actor, reply=name, channel="chat", reply_kind=kind, text="...")
     return rules.Reply(actor=actor, planned=event)
 
 
 def track(name: str, state: str, *, permanent: bool = False) -> rules.Command:
-    event = model.ReplyProgress(at=NOW, reply=name, channel="chat", state=state, permanent=permanent)
+    event = events.ReplyProgress(at=NOW, reply=name, channel="chat", state=state, permanent=permanent)
     return rules.Track(progress=event)
 
 
@@ -66,12 +68,12 @@ commands = st.lists(
         ),
         st.builds(rules.HandOver, reason=st.just("?"), until=st.just(NOW + timedelta(hours=1))),
         st.builds(rules.Close, outcome=st.sampled_from(["", "solved"])),
-        st.just(tell(model.AnythingElseAsked(at=NOW, channel="chat"))),
-        st.just(tell(model.AnythingElseAnswered(at=NOW, answer="no"))),
-        st.just(tell(model.AnythingElseAnswered(at=NOW, answer="yes"))),
-        st.just(tell(model.OutcomeChosen(at=NOW, outcome="solved"))),
-        st.just(tell(model.PromiseKept(at=NOW, id="person"))),
-        st.just(tell(model.Returned(at=NOW, actor="mia"))),
+        st.just(tell(events.AnythingElseAsked(at=NOW, channel="chat"))),
+        st.just(tell(events.AnythingElseAnswered(at=NOW, answer="no"))),
+        st.just(tell(events.AnythingElseAnswered(at=NOW, answer="yes"))),
+        st.just(tell(events.OutcomeChosen(at=NOW, outcome="solved"))),
+        st.just(tell(events.PromiseKept(at=NOW, id="person"))),
+        st.just(tell(events.Returned(at=NOW, actor="mia"))),
     ),
     max_size=30,
 )  # fmt: skip
@@ -80,10 +82,10 @@ commands = st.lists(
 @given(commands)
 @settings(max_examples=300, deadline=None)
 def test_version_counts_events_and_replay_gives_the_snapshot(road: list[rules.Command]) -> None:
-    state, events, _ = run(road)
-    assert state.version == len(events)
+    state, told, _ = run(road)
+    assert state.version == len(told)
     again: CaseState | None = None
-    for event in events:
+    for event in told:
         again = evolve(again, event)
     assert again == state
 
@@ -96,15 +98,15 @@ def test_no_road_closes_a_case_against_the_rule(road: list[rules.Command]) -> No
         now = NOW + timedelta(seconds=second)
         before = state
         try:
-            events = decide(state, command, now)
+            told = decide(state, command, now)
         except Refused as refused:
             unknown = set(refused.missing) - set(REASONS)
             if unknown:
                 pytest.fail(f"no such reason: {unknown}")
             continue
-        for event in events:
+        for event in told:
             state = evolve(state, event)
-            if isinstance(event, model.Closed):
+            if isinstance(event, events.Closed):
                 assert before is not None
                 assert before.anything_else_asked is not None
                 assert before.anything_else_answered is not None
@@ -137,9 +139,9 @@ FINISHED = [
     received("a"),
     reply("r"),
     track("r", "accepted"),
-    tell(model.OutcomeChosen(at=NOW, outcome="solved")),
-    tell(model.AnythingElseAsked(at=NOW, channel="chat")),
-    tell(model.AnythingElseAnswered(at=NOW, answer="no")),
+    tell(events.OutcomeChosen(at=NOW, outcome="solved")),
+    tell(events.AnythingElseAsked(at=NOW, channel="chat")),
+    tell(events.AnythingElseAnswered(at=NOW, answer="no")),
 ]
 
 
@@ -155,20 +157,20 @@ def test_each_condition_of_the_closing_rule_counts(left_out: int, reason: str) -
 
 def test_an_open_promise_keeps_a_case_open() -> None:
     promise = model.Promise(id="x", what="call", by="mia", until=NOW)
-    state, _, refusals = run([*FINISHED, tell(model.PromiseMade(at=NOW, promise=promise)), rules.Close()])
+    state, _, refusals = run([*FINISHED, tell(events.PromiseMade(at=NOW, promise=promise)), rules.Close()])
     assert refusals == [("promise",)]
-    kept = evolve(state, model.PromiseKept(at=NOW, id="x"))
+    kept = evolve(state, events.PromiseKept(at=NOW, id="x"))
     assert what_is_missing(kept, NOW) == ()
 
 
 def test_a_closed_case_opens_again_when_the_customer_writes_but_not_for_a_machine() -> None:
     closed, _, _ = run([*FINISHED, rules.Close()])
     (only,) = decide(closed, received("robot", automatic=True), NOW)
-    assert isinstance(only, model.Received)
-    events = decide(closed, received("b"), NOW)
-    assert isinstance(events[0], model.Reopened)
+    assert isinstance(only, events.Received)
+    told = decide(closed, received("b"), NOW)
+    assert isinstance(told[0], events.Reopened)
     state = closed
-    for event in events:
+    for event in told:
         state = evolve(state, event)
     assert (state.status, state.outcome, state.anything_else_asked) == (model.OPEN, "", None)
 
@@ -198,7 +200,7 @@ def test_a_notice_that_found_nobody_on_the_line_keeps_no_case_open(kind: str) ->
 
 
 def test_a_person_may_close_where_the_line_went_dead_before_the_answer_was_heard() -> None:
-    kept = tell(model.PromiseKept(at=NOW, actor="mia", id="person"))
+    kept = tell(events.PromiseKept(at=NOW, actor="mia", id="person"))
     road = [received("a"), reply("r"), track("r", "failed", permanent=True), kept, *FINISHED[3:]]
     state, _, refusals = run([*road, rules.Close(outcome="solved")])
     assert (state.status, refusals) == (model.WAITING_PERSON, [("reply",)])

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.case import model, rules
+from workers.case import events, rules
+from workers.case.evolving import evolve
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -15,13 +16,13 @@ def calls(tones: list[str], level: str = "abusive") -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     steps: list[rules.Command] = [rules.Open(id="k", tenant="shop", number="1", person="p", channel="email")]
     steps += [
-        rules.Understand(understood=model.Understood(at=NOW, contact=f"c-{n}", tone=tone), supervisor_at=level)
+        rules.Understand(understood=events.Understood(at=NOW, contact=f"c-{n}", tone=tone), supervisor_at=level)
         for n, tone in enumerate(tones, 1)
     ]
     for number, step in enumerate(steps):
         for event in rules.decide(state, step, NOW):
-            state = rules.evolve(state, event)
-            if isinstance(event, model.SupervisorCalled):
+            state = evolve(state, event)
+            if isinstance(event, events.SupervisorCalled):
                 found.append((number, event.reason))
     return found
 
@@ -48,17 +49,17 @@ def test_a_supervisor_is_told_once_and_with_the_reason(
 
 
 def test_after_a_persons_answer_a_new_rise_is_told_again() -> None:
-    state = rules.evolve(
+    state = evolve(
         None, rules.decide(None, rules.Open(id="k", tenant="t", number="1", person="p", channel="email"), NOW)[0]
     )
     for contact, tone in (("1", "abusive"), ("2", "calm")):
-        understood = model.Understood(at=NOW, contact=contact, tone=tone)
+        understood = events.Understood(at=NOW, contact=contact, tone=tone)
         for event in rules.decide(state, rules.Understand(understood=understood, supervisor_at="abusive"), NOW):
-            state = rules.evolve(state, event)
+            state = evolve(state, event)
     assert state.supervisor == "abuse"
-    planned = model.ReplyPlanned(at=NOW, actor="Mina", reply="r", channel="email", reply_kind="answer", text=".")
+    planned = events.ReplyPlanned(at=NOW, actor="Mina", reply="r", channel="email", reply_kind="answer", text=".")
     for event in rules.decide(state, rules.Reply(actor="Mina", planned=planned), NOW):
-        state = rules.evolve(state, event)
+        state = evolve(state, event)
     assert state.supervisor == ""
-    again = rules.Understand(understood=model.Understood(at=NOW, contact="3", tone="angry"), supervisor_at="abusive")
-    assert [type(event) for event in rules.decide(state, again, NOW)] == [model.Understood, model.SupervisorCalled]
+    again = rules.Understand(understood=events.Understood(at=NOW, contact="3", tone="angry"), supervisor_at="abusive")
+    assert [type(event) for event in rules.decide(state, again, NOW)] == [events.Understood, events.SupervisorCalled]

@@ -4,7 +4,8 @@ from typing import Any
 
 from bus.log.port import StoredRecord
 from bus.message import Party, encode
-from workers.case.model import CLOSED, Acted
+from workers.case.events import Acted
+from workers.case.model import CLOSED
 from workers.case.work import WorkItem
 from workers.dialogue.proof import token_value
 

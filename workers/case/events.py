@@ -1,0 +1,328 @@
+"""What can happen to a case: the timeline that people read, and from which everything else is derived.
+
+Every event carries when and by whom; its number is given by its place.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from workers.case.model import MACHINE, Procedure, Promise, Question, Route
+
+__all__ = [
+    "EVENT_KINDS",
+    "Acted",
+    "AnythingElseAnswered",
+    "AnythingElseAsked",
+    "Assigned",
+    "CaseEvent",
+    "Closed",
+    "HandedOver",
+    "HoldEnded",
+    "HoldReturned",
+    "HoldStarted",
+    "HoldWarned",
+    "Joined",
+    "Noted",
+    "Opened",
+    "OutcomeChosen",
+    "ProcedureEnded",
+    "ProcedureMoved",
+    "PromiseDue",
+    "PromiseKept",
+    "PromiseMade",
+    "ProofAsked",
+    "ProofGiven",
+    "QuestionAsked",
+    "QuestionSettled",
+    "Received",
+    "Reopened",
+    "ReplyPlanned",
+    "ReplyProgress",
+    "Returned",
+    "SupervisorCalled",
+    "Understood",
+    "Warned",
+    "decode_event",
+]
+
+
+class CaseEventBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """Common to all events of a case."""
+
+    at: datetime
+    actor: str = MACHINE
+
+
+class Opened(CaseEventBase, frozen=True, kw_only=True, tag="opened"):
+    """A case began with a contact. `link` and `claims` as in `Identified`."""
+
+    id: str
+    tenant: str
+    number: str
+    person: str
+    channel: str
+    language: str = ""
+    link: str = "new"
+    claims: str = ""
+
+
+class Received(CaseEventBase, frozen=True, kw_only=True, tag="received"):
+    """A contact of the customer. `actor` is `customer`. `text` is what was written this time, without quotes."""
+
+    contact: str
+    route: Route
+    text: str = ""
+    subject: str = ""
+    request: str = ""
+    """The channel-neutral signal, if there was one: person, callback, voicemail, confirm, ended."""
+    attachments: tuple[str, ...] = ()
+    """Names or media types of what came with it."""
+    quality: str = "ok"
+    automatic: bool = False
+
+
+class Understood(CaseEventBase, frozen=True, kw_only=True, tag="understood"):
+    """What triage made of the contact."""
+
+    contact: str
+    intents: tuple[str, ...] = ()
+    confidence: float = 0.0
+    department: str = ""
+    language: str = ""
+    tone: str = "calm"
+    urgency: int = 0
+    legal: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+class Reopened(CaseEventBase, frozen=True, kw_only=True, tag="reopened"):
+    """A closed case heard from its customer again."""
+
+
+class ReplyPlanned(CaseEventBase, frozen=True, kw_only=True, tag="reply-planned"):
+    """A reply was handed to its channel. `reply_kind` as `Reply.kind`."""
+
+    reply: str
+    channel: str
+    reply_kind: str
+    text: str
+    language: str = ""
+    to_person: str = ""
+    """Not empty for a reply that went elsewhere than to the writer (a code to the address on file): why."""
+
+
+class ReplyProgress(CaseEventBase, frozen=True, kw_only=True, tag="reply-progress"):
+    """What became of a reply: accepted, delivered, read, failed, unknown; withdrawn when a later one says it."""
+
+    reply: str
+    channel: str
+    state: str
+    permanent: bool = False
+    reason: str = ""
+
+
+class QuestionAsked(CaseEventBase, frozen=True, kw_only=True, tag="question-asked"):
+    """Something is asked of the customer."""
+
+    question: Question
+
+
+class QuestionSettled(CaseEventBase, frozen=True, kw_only=True, tag="question-settled"):
+    """The pending question was answered or dropped."""
+
+    question: str
+    answer: str = ""
+
+
+class ProcedureMoved(CaseEventBase, frozen=True, kw_only=True, tag="procedure-moved"):
+    """A procedure began or went on."""
+
+    department: str
+    procedure: Procedure
+
+
+class ProcedureEnded(CaseEventBase, frozen=True, kw_only=True, tag="procedure-ended"):
+    """A procedure came to its end: done, declined, explained, refused, handed-over, replaced."""
+
+    name: str
+    result: str
+
+
+class Acted(CaseEventBase, frozen=True, kw_only=True, tag="acted"):
+    """Something was done for the customer. `amount` is minor units; `rules` are the rows that permitted it."""
+
+    action: str
+    reference: str
+    amount: int = 0
+    currency: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class ProofAsked(CaseEventBase, frozen=True, kw_only=True, tag="proof-asked"):
+    """A confirmation was asked through the address on file."""
+
+    challenge: str
+    by: str
+    """link (in the thread of the address on file) or code (to the address on file, typed by the writer)."""
+
+
+class ProofGiven(CaseEventBase, frozen=True, kw_only=True, tag="proof-given"):
+    """The writer proved to be a customer."""
+
+    customer: str
+    identity: str
+    by: str
+    person: str = ""
+
+
+class PromiseMade(CaseEventBase, frozen=True, kw_only=True, tag="promise-made"):
+    """Something was promised."""
+
+    promise: Promise
+
+
+class PromiseKept(CaseEventBase, frozen=True, kw_only=True, tag="promise-kept"):
+    """A promise was kept (or taken back by a person, who says so in a note)."""
+
+    id: str
+
+
+class PromiseDue(CaseEventBase, frozen=True, kw_only=True, tag="promise-due"):
+    """The time of an open promise has come."""
+
+    id: str
+    what: str
+
+
+class HandedOver(CaseEventBase, frozen=True, kw_only=True, tag="handed-over"):
+    """People take it from here."""
+
+    reason: str
+    department: str = "desk"
+
+
+class Warned(CaseEventBase, frozen=True, kw_only=True, tag="warned"):
+    """The calm notice to an abusive message was given."""
+
+
+class Returned(CaseEventBase, frozen=True, kw_only=True, tag="returned"):
+    """People gave the case back to software."""
+
+
+class Assigned(CaseEventBase, frozen=True, kw_only=True, tag="assigned"):
+    """A person took the case, or gave it back (`to` empty)."""
+
+    to: str
+
+
+class HoldStarted(CaseEventBase, frozen=True, kw_only=True, tag="hold-started"):
+    """The customer waits on a live channel; again with another reason while it lasts. `reason`: `workers.case.hold`."""
+
+    channel: str
+    reason: str
+
+
+class HoldWarned(CaseEventBase, frozen=True, kw_only=True, tag="hold-warned"):
+    """The representative was reminded that somebody waits."""
+
+
+class HoldReturned(CaseEventBase, frozen=True, kw_only=True, tag="hold-returned"):
+    """We came back to the customer with apology and reason, because no person did."""
+
+    reply: str
+    reason: str
+
+
+class HoldEnded(CaseEventBase, frozen=True, kw_only=True, tag="hold-ended"):
+    """Nobody waits any more. `how`: answered, let-go (told by when an answer comes), left, closed."""
+
+    how: str
+    seconds: int
+    returns: int = 0
+
+
+class SupervisorCalled(CaseEventBase, frozen=True, kw_only=True, tag="supervisor-called"):
+    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise."""
+
+    reason: str
+
+
+class Noted(CaseEventBase, frozen=True, kw_only=True, tag="noted"):
+    """Something for people to read; never shown to the customer."""
+
+    text: str
+
+
+class Joined(CaseEventBase, frozen=True, kw_only=True, tag="joined"):
+    """What the customer wrote in another case belongs here (`into` empty) or went there."""
+
+    other: str
+    into: str = ""
+
+
+class AnythingElseAsked(CaseEventBase, frozen=True, kw_only=True, tag="anything-else-asked"):
+    """The customer was asked whether there is anything else."""
+
+    channel: str
+
+
+class AnythingElseAnswered(CaseEventBase, frozen=True, kw_only=True, tag="anything-else-answered"):
+    """`answer`: no, yes, or notice (the time of the notice ran out)."""
+
+    answer: str
+
+
+class OutcomeChosen(CaseEventBase, frozen=True, kw_only=True, tag="outcome-chosen"):
+    """How the case ended, in a word: solved, refunded, exchanged, explained, declined, praised, ..."""
+
+    outcome: str
+
+
+class Closed(CaseEventBase, frozen=True, kw_only=True, tag="closed"):
+    """The case is at its end."""
+
+
+CaseEvent = (
+    Opened
+    | Received
+    | Understood
+    | Reopened
+    | ReplyPlanned
+    | ReplyProgress
+    | QuestionAsked
+    | QuestionSettled
+    | ProcedureMoved
+    | ProcedureEnded
+    | Acted
+    | ProofAsked
+    | ProofGiven
+    | PromiseMade
+    | PromiseKept
+    | PromiseDue
+    | HandedOver
+    | Returned
+    | Warned
+    | Assigned
+    | HoldStarted
+    | HoldWarned
+    | HoldReturned
+    | HoldEnded
+    | SupervisorCalled
+    | Noted
+    | Joined
+    | AnythingElseAsked
+    | AnythingElseAnswered
+    | OutcomeChosen
+    | Closed
+)
+
+EVENT_KINDS: dict[type, str] = {kind: str(kind.__struct_config__.tag) for kind in CaseEvent.__args__}
+"""The word in column `kind` of the timeline, by event."""
+
+_decoder: msgspec.json.Decoder[CaseEvent] = msgspec.json.Decoder(CaseEvent)
+
+
+def decode_event(data: str) -> CaseEvent:
+    """An event of the timeline from column `data`."""
+    return _decoder.decode(data)
