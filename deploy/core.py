@@ -101,7 +101,7 @@ async def open_core(
     return Core(
         layers=layers,
         settings=settings,
-        clock=clock,
+        clock=opened.clock,
         opened=opened,
         blobs=blobs,
         signer=signer,

@@ -1,6 +1,7 @@
 """Which engine carries a process, chosen by `[bus] engine`, and what has to run beside it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,6 +53,8 @@ class Opened:
 
     engine: Engine
     door: Door
+    clock: Clock
+    """The time of the house: with Kafka the database's, whatever this host's clock says."""
     close: Callable[[], Awaitable[None]]
     parts: Mapping[str, Part] = field(default_factory=dict[str, Part])
     local: Store | None = None
@@ -66,17 +69,17 @@ async def open_engine(
     layers: Layered, settings: ProductSettings, *, role: Role, pack: Pack, clock: Clock, metrics: Metrics
 ) -> Opened:
     """Open the engine of a process. Raises ConfigurationError with what is missing or unsafe, and its cure."""
+    bus: BusSettings = layers.section("bus", BusSettings)
+    if bus.engine == "kafka":
+        return await _distributed(layers, settings, bus, role, pack, clock, metrics)
 
     def plan_reply(reply: Reply) -> Any:
         return ledger.plan(reply, clock.now())
 
-    bus: BusSettings = layers.section("bus", BusSettings)
-    if bus.engine == "kafka":
-        return await _distributed(layers, settings, bus, role, pack, clock, metrics, plan_reply)
     refuse_carried_over(settings.data_dir)
     migrations.upgrade(settings.data_dir)
     engine = await EmbeddedEngine.open(settings.data_dir, clock=clock, plan_reply=plan_reply)
-    return Opened(engine=engine, door=engine, close=engine.close)
+    return Opened(engine=engine, door=engine, clock=clock, close=engine.close)
 
 
 async def _distributed(
@@ -87,13 +90,17 @@ async def _distributed(
     pack: Pack,
     clock: Clock,
     metrics: Metrics,
-    plan_reply: Callable[[Reply], Any],
 ) -> Opened:
     # Only who needs them pays for the clients of the servers.
     from bus.log.distributed import DistributedEngine
     from bus.log.kafka_settings import KafkaSettings, check_settings
+    from bus.store.agreed_clock import AgreedClock, time_of
     from bus.store.postgres_settings import PostgresSettings
 
+    def plan_reply(reply: Reply) -> Any:
+        return ledger.plan(reply, agreed.now())
+
+    agreed = AgreedClock(clock)
     kafka: KafkaSettings = layers.section("kafka", KafkaSettings)
     check_settings(kafka)
     if kafka.static_member:
@@ -115,11 +122,16 @@ async def _distributed(
         else:
             raise ConfigurationError(f"{error}; nothing can be shown") from None
     engine = await DistributedEngine.open(
-        kafka, postgres, tenant=settings.tenant, clock=clock, plan_reply=plan_reply, relays=role.workers
+        kafka, postgres, tenant=settings.tenant, clock=agreed, plan_reply=plan_reply, relays=role.workers
     )
+    database = partial(time_of, engine)
+    with contextlib.suppress(TransientError, TimeoutError):
+        # Before anything is decided; a door that finds no database begins by its host's clock.
+        await agreed.ask(database)
+    parts["clock"] = partial(agreed.keep_asking, database)
     if not role.doors:
-        return Opened(engine=engine, door=engine, close=engine.close, parts=parts)
-    return await _with_spool(layers, settings, bus, role, pack, clock, metrics, engine, parts)
+        return Opened(engine=engine, door=engine, clock=agreed, close=engine.close, parts=parts)
+    return await _with_spool(layers, settings, bus, role, pack, agreed, metrics, engine, parts)
 
 
 async def _with_spool(
@@ -160,6 +172,7 @@ async def _with_spool(
     return Opened(
         engine=engine,
         door=spool,
+        clock=clock,
         close=close,
         parts={**parts, "spool": spool.run},
         local=local,

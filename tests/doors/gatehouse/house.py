@@ -123,7 +123,7 @@ async def gatehouse(
     core = Core(
         layers=layers, settings=settings, clock=clock,
         opened=Opened(
-            engine=store, door=spool, close=close, local=spooled, bus_away=lambda: spool.away,  # type: ignore[arg-type]
+            engine=store, door=spool, clock=clock, close=close, local=spooled, bus_away=lambda: spool.away,  # type: ignore[arg-type]
         ),
         blobs=Blobs(settings.data_dir / "blobs"), signer=Signer(b"the secret of this gateway"), metrics=metrics,
         supervisor=Supervisor(), pack=load("shop"), public_url=f"http://127.0.0.1:{http.bind()}",

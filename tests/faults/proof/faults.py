@@ -14,9 +14,6 @@ __all__ = ["Disturber", "kinds_for"]
 
 _DOORS = ("chat", "phone", "smtp")
 
-_SKEW_S = 2.0
-"""A host whose clock nobody has set for days. More makes timers of other hosts fire early: see docs/reliability.md."""
-
 Kinds = Mapping[str, tuple[float, Sequence[str], tuple[float, float]]]
 
 
@@ -81,7 +78,7 @@ class Disturber:
                 killed = await house.kill(what.target)
                 await asyncio.sleep(what.lasts)
                 if what.kind == "clock-skew":
-                    house.parts[what.target].extra["CONTACTBUS_FAULT_CLOCK_S"] = str((2 * what.lasts - 1) * _SKEW_S)
+                    house.parts[what.target].extra["CONTACTBUS_FAULT_CLOCK_S"] = str((2 * what.lasts - 1) * house.clocks_apart_s)
                 await house.start(what.target)
                 return killed
             case "stop":

@@ -76,6 +76,9 @@ def two_and_two() -> Layout:
 class House(ABC):
     """Processes by name, each with the arguments that it is started with, behind doors that can be broken."""
 
+    clocks_apart_s = 2.0
+    """How wrong a process's clock may be set: processes of one host share its clock, which is mended now and then."""
+
     def __init__(
         self,
         folder: Path,
