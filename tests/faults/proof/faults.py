@@ -78,7 +78,8 @@ class Disturber:
                 killed = await house.kill(what.target)
                 await asyncio.sleep(what.lasts)
                 if what.kind == "clock-skew":
-                    house.parts[what.target].extra["CONTACTBUS_FAULT_CLOCK_S"] = str((2 * what.lasts - 1) * house.clocks_apart_s)
+                    wrong_s = (2 * what.lasts - 1) * house.clocks_apart_s
+                    house.parts[what.target].extra["CONTACTBUS_FAULT_CLOCK_S"] = str(wrong_s)
                 await house.start(what.target)
                 return killed
             case "stop":
