@@ -208,6 +208,19 @@ async def house(engine: EmbeddedEngine, clock: Any, tmp_path: Path) -> AsyncIter
     await runner.cleanup()
 
 
+@pytest_asyncio.fixture
+async def other_process(house: House) -> AsyncIterator[House]:
+    """The same desk from another process: one store, one log, nothing else in common."""
+    pages = DeskPages(
+        log=house.engine, store=house.engine, blobs=house.blobs, signer=house.signer, clock=house.clock,
+        pack=load("shop"),
+    )  # fmt: skip
+    runner, base = await serve([*asset_routes(), *pages.routes()])
+    yield House(house.engine, house.blobs, house.signer, house.clock, pages, base, {**house.headers, "Origin": base})
+    await pages.close()
+    await runner.cleanup()
+
+
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The system's Chromium, started once; the address at which tests steer it."""

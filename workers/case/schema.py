@@ -8,7 +8,9 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from bus.store.schema import metadata
 
-__all__ = ["case_event", "cases", "challenge", "contact_case", "identity", "person", "thread"]
+__all__ = [
+    "case_event", "cases", "challenge", "contact_case", "identity", "person", "person_change", "thread",
+]  # fmt: skip
 
 
 def _text(name: str, *, primary_key: bool = False) -> Column[str]:
@@ -55,20 +57,24 @@ case_event = Table(
     _text("kind"),
     _text("actor"),
     _text("data"),
+    Index("ix_case_event_tenant_kind", "tenant", "kind", "at"),
 )
-"""The timeline. `data` is the event as JSON, `kind` its tag."""
+"""The timeline. `data` is the event as JSON, `kind` its tag. Reports ask what happened in a span of time: the index
+grows at its ends only, so it costs a timeline little."""
 
 contact_case = Table(
     "contact_case",
     metadata,
     _text("tenant", primary_key=True),
     _text("contact", primary_key=True),
+    _number("matter", primary_key=True),
     _text("case_id"),
     _text("channel"),
     _number("at"),
     Index("ix_contact_case_case_id", "tenant", "case_id"),
 )
-"""Which case a contact belongs to."""
+"""Which cases a contact belongs to: `matter` 0 is the one that intake linked it to, each further matter of it has a case
+of its own."""
 
 thread = Table(
     "thread",
@@ -90,9 +96,30 @@ person = Table(
     _text("name"),
     _text("language"),
     _text("customer"),
+    _text("merged_into"),
     _number("created"),
+    Index("ix_person_tenant_merged_into", "tenant", "merged_into"),
 )
-"""Somebody who wrote or called. `customer` is the customer record when it was taken over from there."""
+"""Somebody who wrote or called. `customer` is the customer record when it was taken over from there. `merged_into` is
+the person that this one turned out to be, empty for one who stands alone (`workers.case.merging`)."""
+
+person_change = Table(
+    "person_change",
+    metadata,
+    _text("tenant", primary_key=True),
+    _text("id", primary_key=True),
+    _number("at"),
+    _text("kind"),
+    _text("person"),
+    _text("into"),
+    _text("actor"),
+    _text("reason"),
+    _text("moved"),
+    Index("ix_person_change_tenant_person", "tenant", "person"),
+    Index("ix_person_change_tenant_into", "tenant", "into"),
+)
+"""The ledger of people that were merged and split again: rows are only added. `kind` is merged or split, `person` went
+`into` another one or came out of it again; `moved` is `workers.case.merging.Moved` as JSON."""
 
 identity = Table(
     "identity",
@@ -103,11 +130,14 @@ identity = Table(
     _text("person"),
     _number("on_file"),
     _number("proven"),
+    _text("level"),
+    _number("level_at"),
     _number("created"),
     Index("ix_identity_tenant_person", "tenant", "person"),
 )
 """Addresses of a person, normalised (`workers.case.people`). `on_file`: 1 when it stands in the customer record;
-`proven`: when somebody last proved to have it."""
+`proven`: when somebody last proved to have it. `level` is the best that is known of it (`workers.case.identities`) and
+`level_at` since when."""
 
 challenge = Table(
     "challenge",

@@ -19,6 +19,7 @@ from workers.case import commands
 from workers.case.changes import load_case
 from workers.case.model import CaseState
 from workers.case.promised import undertakings
+from workers.desk.drafts import drop
 from workers.desk.reading import Reading, UnknownCase
 from workers.packs.hours import OpeningHours
 
@@ -84,15 +85,19 @@ class Actions:
             )  # fmt: skip
             # The writer may answer in another language than the one that was recognised.
             replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)
-            if await self._apply(replace(outcome, replies=replies)):
+            writes = (*outcome.writes, drop(tenant, case, person, "reply"))
+            if await self._apply(replace(outcome, replies=replies, writes=writes)):
                 return
         raise Conflict("the case changed faster than it could be written")
 
     async def note(self, tenant: str, case: str, person: str, text: str) -> None:
         """Write something down for colleagues."""
-        await self._change(
-            tenant, case, lambda state, now: commands.note(state, text=clean_text(text), actor=person, now=now)
-        )
+
+        def decide(state: CaseState, now: datetime) -> Outcome:
+            outcome = commands.note(state, text=clean_text(text), actor=person, now=now)
+            return replace(outcome, writes=(*outcome.writes, drop(tenant, case, person, "note")))
+
+        await self._change(tenant, case, decide)
 
     async def assign(self, tenant: str, case: str, person: str, to: str) -> None:
         """Give the case to somebody, or back to all with an empty name."""

@@ -1,7 +1,6 @@
 """The desk under `/desk`: the page, what it reads, what people do with it, and the feed of changes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,25 +8,27 @@ import msgspec
 from aiohttp import web
 
 from bus.adapter.tokens import Signer
-from bus.clock import Clock, to_micros
+from bus.clock import Clock
 from bus.errors import Conflict
 from bus.log.port import Log
-from bus.log.topics import CASE_LOG
-from bus.message import decode
+from bus.message import clean_text
 from bus.store.blobs import Blobs
 from bus.store.port import Store
 from bus.web import attachment_headers, page_file, page_headers, static_files
-from bus.web.feed import FeedItem, cursor_of, stream
-from workers.case.changes import CaseChanged
 from workers.case.closing import REASONS, what_is_missing
 from workers.case.hold import REASONS as REASONS_TO_WAIT
 from workers.case.rules import Refused
 from workers.desk.actions import Actions, Changed, Writing
+from workers.desk.drafts import MODES, Drafts
 from workers.desk.facts import Facts
+from workers.desk.feed import DeskFeed, is_page_name
 from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.login import Session, Sessions
 from workers.desk.picture import NoPicture, Pictures
+from workers.desk.presence import Presence
 from workers.desk.reading import PICTURES, VIEWS, Reading, UnknownCase
+from workers.desk.roles import ROLES
+from workers.desk.staff import People
 from workers.packs import Pack
 
 __all__ = ["DeskPages"]
@@ -40,8 +41,8 @@ _MAX_TEXT = 20_000
 _MAX_BODY = 256 * 1024
 """Bytes of a request: the longest text in any encoding with room to spare."""
 
-_OVERLAP_MICROS = 5_000_000
-"""A page that comes back is told once more what changed in the last seconds before: clocks and commits overlap."""
+_MAX_ID = 100
+"""Characters of a case's id, with room to spare."""
 
 T = TypeVar("T")
 
@@ -58,6 +59,17 @@ class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anything_else: bool = False
 
 
+class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    mode: str
+    text: str
+
+
+class _Here(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    page: str
+    case: str
+    writing: bool = False
+
+
 class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcome: str = ""
     promise: str = ""
@@ -72,14 +84,16 @@ class DeskPages:
         self, *, log: Log, store: Store, blobs: Blobs, signer: Signer, clock: Clock, pack: Pack, notice: str = ""
     ) -> None:
         """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing."""
-        self._log, self._blobs, self._clock, self._pack, self._notice = log, blobs, clock, pack, notice
+        self._blobs, self._clock, self._pack, self._notice = blobs, clock, pack, notice
         self._reading = Reading(store=store, clock=clock)
         self._actions = Actions(store=store, clock=clock, hours=pack.policy.service.hours)
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
-        self._gate = Gate(self._sessions)
+        self._gate = Gate(self._sessions, People(store=store, clock=clock))
         self._pictures = Pictures()
-        self._closing = asyncio.Event()
+        self._drafts = Drafts(store=store, clock=clock)
+        self._presence = Presence(store=store, clock=clock)
+        self._feed = DeskFeed(log=log, clock=clock, reading=self._reading, presence=self._presence)
 
     def routes(self) -> list[web.RouteDef]:
         """Everything under `/desk`."""
@@ -91,22 +105,24 @@ class DeskPages:
             web.get("/desk/", self._page),
             web.get("/desk/login", self._login),
             web.post("/desk/login", self._gate.sign_in),
-            web.post("/desk/api/signout", change(self._gate.sign_out)),
-            web.get("/desk/api/me", read(self._me)),
+            web.post("/desk/api/signout", change(self._gate.sign_out, right="")),
+            web.get("/desk/api/me", read(self._me, right="")),
             web.get("/desk/api/queue", read(self._queue)),
-            web.get("/desk/api/feed", read(self._feed)),
+            web.get("/desk/api/feed", read(self._feed.serve)),
+            web.post("/desk/api/here", change(self._here)),
             web.get(case, read(_known(self._case))),
             web.get(case + "/files/{digest}", read(_known(self._file))),
             web.get(case + "/files/{digest}/picture", read(_known(self._picture))),
             web.get(case + "/files/{digest}/pages", read(_known(self._pages))),
             web.post(case + "/reply", change(_known(self._reply))),
             web.post(case + "/note", change(_known(self._note))),
+            web.post(case + "/draft", change(_known(self._draft))),
             web.post(case + "/{action:take|release|assign|kept|answered|hold|close}", change(_known(self._act))),
         ]
 
     async def close(self) -> None:
         """End all feeds."""
-        self._closing.set()
+        self._feed.close()
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         if await self._gate.session(request) is None:
@@ -121,6 +137,8 @@ class DeskPages:
         return answer(
             {
                 "person": session.person,
+                "role": session.role,
+                "rights": sorted(ROLES[session.role]),
                 "tenant": session.tenant,
                 "company": {language: pack.company(language) for language in pack.languages},
                 "issues": {label: issue.names for label, issue in pack.issues.items()},
@@ -148,6 +166,7 @@ class DeskPages:
         return answer(
             {
                 **msgspec.structs.asdict(view),
+                "drafts": await self._drafts.of(session.tenant, case, session.person),
                 "facts": await self._facts.of(state),
                 "asked": state.anything_else_asked is not None,
                 "hold_reasons": REASONS_TO_WAIT,
@@ -174,6 +193,22 @@ class DeskPages:
         if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT:
             return refuse(400, "form")
         await self._actions.note(session.tenant, request.match_info["case"], session.person, body.text)
+        return answer({})
+
+    async def _draft(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Draft)
+        if body is None or body.mode not in MODES or len(body.text) > _MAX_TEXT:
+            return refuse(400, "form")
+        case = request.match_info["case"]
+        await self._reading.state(session.tenant, case)
+        await self._drafts.keep(session.tenant, case, session.person, body.mode, clean_text(body.text))
+        return answer({})
+
+    async def _here(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Here)
+        if body is None or not is_page_name(body.page) or len(body.case) > _MAX_ID:
+            return refuse(400, "form")
+        await self._presence.show(session.tenant, body.page, session.person, body.case, writing=body.writing)
         return answer({})
 
     async def _act(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -242,29 +277,6 @@ class DeskPages:
             return row, await self._blobs.get(row["digest"])
         except FileNotFoundError:
             return None
-
-    async def _feed(self, request: web.Request, session: Session) -> web.StreamResponse:
-        after = cursor_of(request)
-        start = int(after) if after.isdigit() and len(after) < 20 else to_micros(self._clock.now())
-        changes = self._changes(session.tenant, start)
-        return await stream(request, changes, cursor=str(start), closing=self._closing)
-
-    async def _changes(self, tenant: str, start: int) -> AsyncIterator[FeedItem]:
-        # The tail begins before the past is read, so nothing falls between the two.
-        tail = self._log.tail([CASE_LOG])
-        first = asyncio.ensure_future(anext(tail))
-        try:
-            for case, at in await self._reading.changed_since(tenant, start - _OVERLAP_MICROS):
-                yield FeedItem(cursor=str(at), kind="case", data={"case": case})
-            while True:
-                record = await first
-                first = asyncio.ensure_future(anext(tail))
-                if record.headers.get("tenant") == tenant:
-                    changed = decode(record.value, CaseChanged)
-                    data = {"case": changed.case, "version": changed.version, "status": changed.status}
-                    yield FeedItem(cursor=str(record.at), kind="case", data=data)
-        finally:
-            first.cancel()
 
 
 _ENDINGS = {"message/rfc822": ".eml", "application/pdf": ".pdf", "image/tiff": ".tif", "image/png": ".png"}

@@ -42,6 +42,9 @@ def _tables() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "case_id", "seq", name=op.f("pk_case_event")),
     )
+    with op.batch_alter_table("case_event", schema=None) as batch_op:
+        batch_op.create_index("ix_case_event_tenant_kind", ["tenant", "kind", "at"], unique=False)
+
     op.create_table(
         "case_file",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -147,10 +150,11 @@ def _tables() -> None:
         "contact_case",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("contact", sa.Text(), nullable=False),
+        sa.Column("matter", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "contact", name=op.f("pk_contact_case")),
+        sa.PrimaryKeyConstraint("tenant", "contact", "matter", name=op.f("pk_contact_case")),
     )
     with op.batch_alter_table("contact_case", schema=None) as batch_op:
         batch_op.create_index("ix_contact_case_case_id", ["tenant", "case_id"], unique=False)
@@ -204,6 +208,26 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter_audit")),
     )
     op.create_table(
+        "desk_draft",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", "person", "mode", name=op.f("pk_desk_draft")),
+    )
+    op.create_table(
+        "desk_viewer",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("writing", sa.BigInteger(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "page", name=op.f("pk_desk_viewer")),
+    )
+    op.create_table(
         "desk_link",
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -246,6 +270,8 @@ def _tables() -> None:
         sa.Column("person", sa.Text(), nullable=False),
         sa.Column("on_file", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("proven", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("level_at", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "kind", "address", name=op.f("pk_identity")),
     )
@@ -342,9 +368,30 @@ def _tables() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("merged_into", sa.Text(), nullable=False),
         sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_person")),
     )
+    with op.batch_alter_table("person", schema=None) as batch_op:
+        batch_op.create_index("ix_person_tenant_merged_into", ["tenant", "merged_into"], unique=False)
+
+    op.create_table(
+        "person_change",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("into", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("moved", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_person_change")),
+    )
+    with op.batch_alter_table("person_change", schema=None) as batch_op:
+        batch_op.create_index("ix_person_change_tenant_into", ["tenant", "into"], unique=False)
+        batch_op.create_index("ix_person_change_tenant_person", ["tenant", "person"], unique=False)
+
     op.create_table(
         "phone_call",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -502,6 +549,51 @@ def _tables() -> None:
     )
     with op.batch_alter_table("timer", schema=None) as batch_op:
         batch_op.create_index("ix_timer_due", ["due"], unique=False)
+
+    op.create_table(
+        "desk_staff",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("mail", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("languages", sa.Text(), nullable=False),
+        sa.Column("departments", sa.Text(), nullable=False),
+        sa.Column("skills", sa.Text(), nullable=False),
+        sa.Column("chats", sa.BigInteger(), nullable=False),
+        sa.Column("mails", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.BigInteger(), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "name", name=op.f("pk_desk_staff")),
+    )
+    op.create_table(
+        "desk_roster",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "name", name=op.f("pk_desk_roster")),
+    )
+    op.create_table(
+        "desk_offer",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.Column("declined", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "case_id", name=op.f("pk_desk_offer")),
+    )
+    with op.batch_alter_table("desk_offer", schema=None) as batch_op:
+        batch_op.create_index("ix_desk_offer_tenant_state", ["tenant", "state"], unique=False)
 
 
 def _embedded_tables() -> None:
