@@ -9,6 +9,7 @@ import msgspec
 
 __all__ = [
     "CASE_LOG",
+    "CASE_OFFERS",
     "CASE_TIMER",
     "CONTACT_IDENTIFIED",
     "CONTACT_RECEIVED",
@@ -42,6 +43,7 @@ CONTACT_IDENTIFIED = "contact.identified"
 REPLY_STATUS = "reply.status"
 CASE_TIMER = "case.timer"
 CASE_LOG = "case.log"
+CASE_OFFERS = "case.offers"
 
 LIVE_CHANNELS = frozenset({"phone", "chat", "counter"})
 DEPARTMENTS = ("billing", "returns", "sales", "support", "desk")
@@ -51,7 +53,7 @@ _CONTACTS_KEPT_DAYS = 28
 
 _FIXED = {
     CONTACT_RECEIVED: Topic(name=CONTACT_RECEIVED, keep_days=_CONTACTS_KEPT_DAYS),
-    **{name: Topic(name=name) for name in (CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG)},
+    **{name: Topic(name=name) for name in (CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG, CASE_OFFERS)},
 }
 
 

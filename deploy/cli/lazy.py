@@ -25,6 +25,7 @@ SHORT_HELP = {
     "triage": "What is understood, and how well.",
     "policy": "What the rules say to a proposal.",
     "campaigns": "Mails to customers who agreed to them.",
+    "staff": "Who works here, and what each may do.",
     "doctor": "Check this installation, with fixes.",
     "config": "Settings and where each came from.",
     "migrate": "Carry a data folder over to Kafka and PostgreSQL.",

@@ -20,6 +20,7 @@ from bus.log.kafka_client import client_options
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.topics import (
     CASE_LOG,
+    CASE_OFFERS,
     CASE_TIMER,
     CONTACT_IDENTIFIED,
     CONTACT_RECEIVED,
@@ -79,7 +80,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 def declared_topics(channels: Sequence[str]) -> list[str]:
     """Every topic that a house with these channels needs, without prefix."""
-    fixed = [CONTACT_RECEIVED, CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG]
+    fixed = [CONTACT_RECEIVED, CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG, CASE_OFFERS]
     work = [work_topic(department, lane) for department in DEPARTMENTS for lane in ("live", "deferred")]
     return [*fixed, *work, *(reply_topic(channel) for channel in channels)]
 

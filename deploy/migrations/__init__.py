@@ -50,6 +50,7 @@ TABLES = (
     "adapters.post.schema",
     "workers.case.schema",
     "workers.records.schema",
+    "workers.desk.offer_schema",
     "workers.desk.schema",
     "deploy.presence",
     "deploy.installation",

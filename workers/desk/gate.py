@@ -1,4 +1,4 @@
-"""Who may ask the desk for something: session, origin, and a header that foreign pages cannot set."""
+"""Who may ask the desk for something: session, role, origin, and a header that foreign pages cannot set."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -8,6 +8,8 @@ from aiohttp import web
 
 from bus.web import own_origin, page_headers
 from workers.desk.login import COOKIE, SESSION_HOURS, Session, Sessions
+from workers.desk.roles import WORK, may
+from workers.desk.staff import People
 
 __all__ = ["Gate", "Handler", "answer", "refuse"]
 
@@ -35,22 +37,24 @@ def refuse(status: int, error: str, **detail: object) -> web.Response:
 
 
 class Gate:
-    """Wraps handlers: reading needs a session, changing needs a session and our own page."""
+    """Wraps handlers: reading needs a session with the right, changing our own page besides.
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    `right` is one of `workers.desk.roles`; with an empty one a session is enough.
+    """
 
-    def reading(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Only for people who are signed in."""
+    def __init__(self, sessions: Sessions, people: People) -> None:
+        self._sessions, self._people = sessions, people
+
+    def reading(self, handler: Handler, right: str = WORK) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Only for people who are signed in and whose role has the right."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            session = await self.session(request)
-            return refuse(401, "session") if session is None else await handler(request, session)
+            return await self._permitted(request, handler, right)
 
         return guarded
 
-    def changing(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Only for people who are signed in, and only from our own page.
+    def changing(self, handler: Handler, right: str = WORK) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Only for people who are signed in and whose role has the right, and only from our own page.
 
         The cookie is SameSite=Strict; origin and header are asked for all the same, because each alone has been got
         around somewhere. A form cannot set the header, a foreign script may not, and its origin is not ours.
@@ -61,14 +65,25 @@ class Gate:
                 return refuse(403, "foreign")
             if request.content_type != "application/json":
                 return refuse(415, "form")
-            session = await self.session(request)
-            return refuse(401, "session") if session is None else await handler(request, session)
+            return await self._permitted(request, handler, right)
 
         return guarded
 
+    async def _permitted(self, request: web.Request, handler: Handler, right: str) -> web.StreamResponse:
+        session = await self.session(request)
+        if session is None:
+            return refuse(401, "session")
+        if not may(session.role, right):
+            return refuse(403, "role", needs=right, role=session.role)
+        return await handler(request, session)
+
     async def session(self, request: web.Request) -> Session | None:
-        """The session of the request's cookie."""
-        return await self._sessions.find(request.cookies.get(COOKIE, ""))
+        """The session of the request's cookie with the role of today; None for somebody who works here no more."""
+        session = await self._sessions.find(request.cookies.get(COOKIE, ""))
+        if session is None:
+            return None
+        role = await self._people.role(session.tenant, session.person)
+        return msgspec.structs.replace(session, role=role) if role else None
 
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """Use a login link up: a cookie and the way to the desk, or the page that says how to get a new link."""

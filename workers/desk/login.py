@@ -31,11 +31,15 @@ _PURPOSE = "desk-login"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is signed in, and for which tenant. Everything the desk reads or writes is bound to this tenant."""
+    """Who is signed in, and for which tenant. Everything the desk reads or writes is bound to this tenant.
+
+    `role` is asked anew for each request (`workers.desk.gate`).
+    """
 
     tenant: str
     person: str
     digest: str
+    role: str = ""
 
 
 def login_url(*, signer: Signer, clock: Clock, tenant: str, base_url: str, person: str = "desk") -> str:

@@ -136,16 +136,22 @@ def _tables() -> None:
         batch_op.create_index(batch_op.f("ix_chat_event_tenant_kind_at"), ["tenant", "kind", "at"], unique=False)
 
     op.create_table(
-        "consent",
+        "consent_ledger",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("granted_at", sa.BigInteger(), nullable=False),
+        sa.Column("given", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "person", "purpose", "channel", name=op.f("pk_consent")),
+        sa.PrimaryKeyConstraint("tenant", "person", "id", name=op.f("pk_consent_ledger")),
     )
+    with op.batch_alter_table("consent_ledger", schema=None) as batch_op:
+        batch_op.create_index("ix_consent_ledger_recipient", ["tenant", "recipient"], unique=False)
+
     op.create_table(
         "contact_case",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -516,16 +522,6 @@ def _tables() -> None:
         batch_op.create_index("ix_send_ledger_case", ["tenant", "case_id"], unique=False)
         batch_op.create_index("ix_send_ledger_state", ["channel", "state", "changed_at"], unique=False)
 
-    op.create_table(
-        "suppression",
-        sa.Column("tenant", sa.Text(), nullable=False),
-        sa.Column("person", sa.Text(), nullable=False),
-        sa.Column("purpose", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "person", "purpose", name=op.f("pk_suppression")),
-    )
     op.create_table(
         "thread",
         sa.Column("tenant", sa.Text(), nullable=False),

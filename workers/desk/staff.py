@@ -1,0 +1,110 @@
+"""Who works here: name, role, languages, departments, skills with levels, and how much at once.
+
+The link that signs somebody in names the person; what he or she may do follows from the row of that name. A company
+that has entered nobody yet is one person: whoever can start the product may do everything.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from bus.clock import Clock, to_micros
+from bus.delivery.outcome import Outcome, Write
+from bus.store.port import Effect, Row, Store
+from workers.case.commands import SHARED_DESK
+from workers.desk import roles
+from workers.desk.offer_schema import ALL_STAFF, KEEP_STAFF, ONE_STAFF, REMOVE_STAFF
+
+__all__ = ["MOST_SKILL", "People", "Staff"]
+
+MOST_SKILL = 3
+"""Levels of a skill: 1 can help, 2 knows it well, 3 teaches the others. More grades nobody keeps up to date."""
+
+_Level = Annotated[int, msgspec.Meta(ge=1, le=MOST_SKILL)]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[^\W_](?:[^\W_]|-){0,63}$")]
+_Phone = Annotated[str, msgspec.Meta(pattern=r"^$|^\+[0-9]{6,15}$")]
+
+
+class Staff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who works here.
+
+    `languages` and `departments` empty mean all of them. `skills`: family of a request (the part of an issue's label
+    before the point) to level. `chats` and `mails` are how many of them one can have in hand at once: two chats leave
+    no customer waiting a minute while the other is answered, and a pile of mails in one hand is work that nobody else
+    sees. `phone` (E.164) is dialled first in a call-back.
+    """
+
+    name: _Name
+    role: str = roles.REPRESENTATIVE
+    mail: str = ""
+    phone: _Phone = ""
+    languages: tuple[str, ...] = ()
+    departments: tuple[str, ...] = ()
+    skills: dict[str, _Level] = {}
+    chats: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    mails: Annotated[int, msgspec.Meta(ge=0, le=50)] = 3
+
+    def __post_init__(self) -> None:
+        if self.role not in roles.ROLES:
+            raise ValueError(f"role: {self.role!r} is none of {', '.join(roles.ROLES)}")
+
+
+class People:
+    """The list of those who work here, of any tenant."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    async def all(self, tenant: str) -> Sequence[Staff]:
+        """Everybody who works here now, by name."""
+        return [staff_of(row) for row in await self._store.all(ALL_STAFF, {"tenant": tenant}) if not row["removed"]]
+
+    async def one(self, tenant: str, name: str) -> Staff | None:
+        """Somebody who works here now."""
+        row = await self._store.one(ONE_STAFF, {"tenant": tenant, "name": name})
+        return None if row is None or row["removed"] else staff_of(row)
+
+    async def keep(self, tenant: str, staff: Staff) -> None:
+        """Enter somebody, or change what is known of a name; who had left is back."""
+        write = Write(
+            statement=KEEP_STAFF,
+            params={
+                "tenant": tenant, "name": staff.name, "role": staff.role, "mail": staff.mail, "phone": staff.phone,
+                "languages": _json(staff.languages), "departments": _json(staff.departments),
+                "skills": _json(staff.skills), "chats": staff.chats, "mails": staff.mails, "removed": 0,
+                "changed": to_micros(self._clock.now()),
+            },
+        )  # fmt: skip
+        await self._store.apply([Effect(outcome=Outcome(writes=(write,)))])
+
+    async def remove(self, tenant: str, name: str) -> bool:
+        """Somebody has left: open sessions end with the next request. False when nobody of that name works here."""
+        params = {"b_tenant": tenant, "b_name": name, "b_at": to_micros(self._clock.now())}
+        write = Write(statement=REMOVE_STAFF, params=params, expect=1)
+        (result,) = await self._store.apply([Effect(outcome=Outcome(writes=(write,)))])
+        return result.applied
+
+    async def role(self, tenant: str, name: str) -> str:
+        """The role of whoever is signed in under a name; empty for somebody who may do nothing (any more)."""
+        row = await self._store.one(ONE_STAFF, {"tenant": tenant, "name": name})
+        if row is not None:
+            return "" if row["removed"] else str(row["role"])
+        if name == SHARED_DESK:
+            return roles.MANAGER
+        anybody = await self._store.one(ALL_STAFF, {"tenant": tenant})
+        return roles.MANAGER if anybody is None else ""
+
+
+def staff_of(row: Row) -> Staff:
+    """A row of `desk_staff`."""
+    return Staff(
+        name=row["name"], role=row["role"], mail=row["mail"], phone=row["phone"],
+        languages=tuple(msgspec.json.decode(row["languages"])),
+        departments=tuple(msgspec.json.decode(row["departments"])),
+        skills=msgspec.json.decode(row["skills"]), chats=row["chats"], mails=row["mails"],
+    )  # fmt: skip
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
