@@ -48,12 +48,14 @@ _FILLS = (
     " SELECT 'shop', k, 1, at, 'opened', 'machine', '{\"kind\":\"opened\"}' FROM ids",
     "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data)"
     " SELECT 'shop', k, 2, at, 'closed', 'machine', '{\"kind\":\"closed\"}' FROM ids",
-    "INSERT INTO contact_case (tenant, contact, case_id, channel, at) SELECT 'shop', c, k, 'email', at FROM ids",
+    "INSERT INTO contact_case (tenant, contact, matter, case_id, channel, at)"
+    " SELECT 'shop', c, 0, k, 'email', at FROM ids",
     "INSERT INTO thread (tenant, channel, conversation, case_id, sender, updated)"
     " SELECT 'shop', 'email', '<' || address || '>', k, 'email:' || address, at FROM ids",
-    "INSERT INTO person (tenant, id, name, language, customer, created) SELECT 'shop', p, '', 'de', '', at FROM ids",
-    "INSERT INTO identity (tenant, kind, address, person, on_file, proven, created)"
-    " SELECT 'shop', 'email', address, p, 0, 0, at FROM ids",
+    "INSERT INTO person (tenant, id, name, language, customer, merged_into, created)"
+    " SELECT 'shop', p, '', 'de', '', '', at FROM ids",
+    "INSERT INTO identity (tenant, kind, address, person, on_file, proven, level, level_at, created)"
+    " SELECT 'shop', 'email', address, p, 0, 0, 'claimed', at, at FROM ids",
 )
 
 

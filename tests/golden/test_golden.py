@@ -26,6 +26,8 @@ KINDS = {
     "case_state_heard": CaseState,
     "case_state_waiting": CaseState,
     "case_changed_waiting": CaseChanged,
+    "case_state_parted": CaseState,
+    "case_changed_parted": CaseChanged,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 

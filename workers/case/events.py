@@ -26,11 +26,14 @@ __all__ = [
     "Noted",
     "Opened",
     "OutcomeChosen",
+    "Parted",
     "ProcedureEnded",
     "ProcedureMoved",
+    "PromiseBroken",
     "PromiseDue",
     "PromiseKept",
     "PromiseMade",
+    "PromiseWarned",
     "ProofAsked",
     "ProofGiven",
     "QuestionAsked",
@@ -41,6 +44,8 @@ __all__ = [
     "ReplyProgress",
     "Returned",
     "SupervisorCalled",
+    "TargetMissed",
+    "Targeted",
     "Understood",
     "Warned",
     "decode_event",
@@ -65,6 +70,18 @@ class Opened(CaseEventBase, frozen=True, kw_only=True, tag="opened"):
     language: str = ""
     link: str = "new"
     claims: str = ""
+    siblings: tuple[str, ...] = ()
+    """Cases of the other matters of the contact."""
+    disclosed: bool = False
+    """The customer knew already, from one of those, that a machine answers."""
+
+
+class Parted(CaseEventBase, frozen=True, kw_only=True, tag="parted"):
+    """A further matter of the customer became a case of its own: `other`, with its `number` and what it is about."""
+
+    other: str
+    number: str
+    label: str = ""
 
 
 class Received(CaseEventBase, frozen=True, kw_only=True, tag="received"):
@@ -188,11 +205,46 @@ class PromiseKept(CaseEventBase, frozen=True, kw_only=True, tag="promise-kept"):
     id: str
 
 
-class PromiseDue(CaseEventBase, frozen=True, kw_only=True, tag="promise-due"):
-    """The time of an open promise has come."""
+class PromiseWarned(CaseEventBase, frozen=True, kw_only=True, tag="promise-warned"):
+    """The end of an open promise is near."""
 
     id: str
     what: str
+
+
+class PromiseBroken(CaseEventBase, frozen=True, kw_only=True, tag="promise-broken"):
+    """The time of an open promise went by.
+
+    `told` is the channel through which the customer hears an apology; empty when none is said: this was not the first
+    time that went by, or there is no way to the customer but the telephone (then a call-back is promised).
+    """
+
+    id: str
+    what: str
+    until: datetime
+    told: str = ""
+
+
+class PromiseDue(CaseEventBase, frozen=True, kw_only=True, tag="promise-due"):
+    """The time of a promise that was under way has come, and the systems of record do not say that it was kept."""
+
+    id: str
+    what: str
+
+
+class Targeted(CaseEventBase, frozen=True, kw_only=True, tag="service-promised"):
+    """Until when the company promises everybody a first answer and a solution; None leaves the one there is."""
+
+    since: datetime
+    first_answer: datetime | None = None
+    resolution: datetime | None = None
+
+
+class TargetMissed(CaseEventBase, frozen=True, kw_only=True, tag="service-missed"):
+    """A service promise was not kept in time. `target`: first-answer, resolution."""
+
+    target: str
+    until: datetime
 
 
 class HandedOver(CaseEventBase, frozen=True, kw_only=True, tag="handed-over"):
@@ -285,6 +337,7 @@ class Closed(CaseEventBase, frozen=True, kw_only=True, tag="closed"):
 
 CaseEvent = (
     Opened
+    | Parted
     | Received
     | Understood
     | Reopened
@@ -299,7 +352,11 @@ CaseEvent = (
     | ProofGiven
     | PromiseMade
     | PromiseKept
+    | PromiseWarned
+    | PromiseBroken
     | PromiseDue
+    | Targeted
+    | TargetMissed
     | HandedOver
     | Returned
     | Warned

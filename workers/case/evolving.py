@@ -1,11 +1,11 @@
 """The state after each event of a case. Pure: what was decided is never judged again here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
-from workers.case import events, model, temper
+from workers.case import events, model, promises, service, temper
 from workers.case.events import CaseEvent
 from workers.case.model import CaseState, Promise, Question, ReplyNote
 
@@ -23,13 +23,21 @@ def evolve(state: CaseState | None, event: CaseEvent) -> CaseState:
         return CaseState(
             id=event.id, tenant=event.tenant, number=event.number, version=1, person=event.person,
             channel=event.channel, language=event.language, link=event.link, claims=event.claims,
-            created=event.at, updated=event.at,
+            siblings=event.siblings, disclosed=event.disclosed, created=event.at, updated=event.at,
         )  # fmt: skip
     if state is None:
         raise ValueError("the first event of a case opens it")
     change = _EVOLVE.get(type(event))
     changed: dict[str, Any] = change(state, event) if change is not None else {}
-    return replace(state, version=state.version + 1, updated=event.at, **changed)
+    after = replace(state, version=state.version + 1, updated=event.at, **changed)
+    if changed.keys() & _ON_TIME:
+        after = service.follow(after, event.at)
+        after = replace(after, due=promises.due_of(after))
+    return after
+
+
+_ON_TIME = frozenset({"status", "promises", "first_answer", "resolution"})
+"""What a change of may move the time by which somebody has to do something."""
 
 
 def _waiting(state: CaseState, otherwise: str) -> str:
@@ -42,6 +50,14 @@ def _received(state: CaseState, event: events.Received) -> dict[str, Any]:
         return changed
     changed["heard"] = state.heard + 1
     route = event.route
+    if event.request == "ended":
+        # Whoever hangs up asks for nothing: the case stays as it is, a closed one closed.
+        return changed | {"routes": {**state.routes, route.channel: replace(route, left=True)}}
+    if event.request in _LEFT:
+        route = replace(route, left=True)
+    if state.anything_else_answered is not None:
+        # Whatever was said to "anything else?": there was something.
+        changed |= {"anything_else_asked": None, "anything_else_answered": None}
     if route.channel == "link":
         # The confirmation page is a way in and never a way to answer.
         return changed | {"status": _waiting(state, model.OPEN)}
@@ -51,6 +67,10 @@ def _received(state: CaseState, event: events.Received) -> dict[str, Any]:
         "status": _waiting(state, model.OPEN),
         "subject": state.subject or event.subject,
     }
+
+
+_LEFT = frozenset({"callback", "voicemail"})
+"""Requests after which nobody listens on the line any more."""
 
 
 def _understood(state: CaseState, event: events.Understood) -> dict[str, Any]:
@@ -76,6 +96,8 @@ def _replied(state: CaseState, event: events.ReplyPlanned) -> dict[str, Any]:
         changed |= {"status": model.WAITING_CUSTOMER, "supervisor": ""}
     if state.hold is not None and state.hold.channel == event.channel:
         changed["hold"] = replace(state.hold, heard=event.at, warned=False)
+    if event.reply_kind in service.ANSWERS and not event.to_person:
+        changed["first_answer"] = service.kept(state.first_answer, event.at)
     return changed
 
 
@@ -127,26 +149,28 @@ def _proven(state: CaseState, event: events.ProofGiven) -> dict[str, Any]:
     }
 
 
-def _promised(state: CaseState, promises: tuple[Promise, ...]) -> dict[str, Any]:
-    open_ones = [promise for promise in promises if promise.kept_at is None]
-    kept = [promise for promise in promises if promise.kept_at is not None][-KEPT_PROMISES:]
-    return {
-        "promises": (*kept, *open_ones),
-        "due": min((promise.until for promise in open_ones), default=None),
-    }
+def _promised(state: CaseState, known: Iterable[Promise]) -> dict[str, Any]:
+    known = tuple(known)
+    kept = [promise for promise in known if promise.kept_at is not None][-KEPT_PROMISES:]
+    return {"promises": (*kept, *(promise for promise in known if promise.kept_at is None))}
 
 
 def _promise_made(state: CaseState, event: events.PromiseMade) -> dict[str, Any]:
-    # The same promise made again replaces the older one.
-    others = tuple(p for p in state.promises if p.id != event.promise.id or p.kept_at is not None)
-    return _promised(state, (*others, event.promise))
+    # The same promise made again replaces the older one; that one was broken is not forgotten with it.
+    older = state.promise(event.promise.id)
+    made = replace(event.promise, made=event.at, broke=None if older is None else older.broke)
+    return _promised(state, (*(promise for promise in state.promises if promise is not older), made))
 
 
-def _promise_kept(state: CaseState, event: events.PromiseKept) -> dict[str, Any]:
-    return _promised(
-        state,
-        tuple(replace(p, kept_at=event.at) if p.id == event.id and p.kept_at is None else p for p in state.promises),
-    )
+def _promise_changed(state: CaseState, id: str, **changed: Any) -> dict[str, Any]:
+    known = (replace(p, **changed) if p.id == id and p.kept_at is None else p for p in state.promises)
+    return _promised(state, known)
+
+
+def _promise_broken(state: CaseState, event: events.PromiseBroken) -> dict[str, Any]:
+    older = state.promise(event.id)
+    broke = event.until if older is None or older.broke is None else older.broke
+    return _promise_changed(state, event.id, broke=broke, over=True)
 
 
 def _anything_else(state: CaseState, event: events.AnythingElseAsked) -> dict[str, Any]:
@@ -172,10 +196,19 @@ def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
         "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "",
+        "first_answer": None, "resolution": None,
+    }  # fmt: skip
+
+
+def _closed(state: CaseState, event: events.Closed) -> dict[str, Any]:
+    return {
+        "status": model.CLOSED, "pending": None, "procedure": None, "challenge": "", "with_person": False,
+        "resolution": service.kept(state.resolution, event.at),
     }  # fmt: skip
 
 
 _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
+    events.Parted: lambda state, event: {"siblings": (*state.siblings, event.other)},
     events.Received: _received,
     events.Understood: _understood,
     events.Reopened: _reopened,
@@ -189,7 +222,12 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.ProofAsked: lambda state, event: {"challenge": event.challenge},
     events.ProofGiven: _proven,
     events.PromiseMade: _promise_made,
-    events.PromiseKept: _promise_kept,
+    events.PromiseKept: lambda state, event: _promise_changed(state, event.id, kept_at=event.at),
+    events.PromiseWarned: lambda state, event: _promise_changed(state, event.id, warned=True),
+    events.PromiseBroken: _promise_broken,
+    events.PromiseDue: lambda state, event: _promise_changed(state, event.id, action=""),
+    events.Targeted: service.set_by,
+    events.TargetMissed: service.missed_by,
     events.HandedOver: lambda state, event: {
         "with_person": True, "status": model.WAITING_PERSON, "department": state.department or event.department,
     },
@@ -204,7 +242,5 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.AnythingElseAsked: _anything_else,
     events.AnythingElseAnswered: _anything_else_answered,
     events.OutcomeChosen: lambda state, event: {"outcome": event.outcome},
-    events.Closed: lambda state, event: {
-        "status": model.CLOSED, "pending": None, "procedure": None, "challenge": "", "with_person": False,
-    },
+    events.Closed: _closed,
 }  # fmt: skip

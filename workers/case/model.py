@@ -27,6 +27,7 @@ __all__ = [
     "Question",
     "ReplyNote",
     "Route",
+    "Target",
 ]
 
 OPEN = "open"
@@ -59,6 +60,8 @@ class Route(_Struct, frozen=True, kw_only=True):
     subject: str = ""
     contact: str = ""
     at: datetime
+    left: bool = False
+    """Whoever was heard there has hung up or closed the conversation since: nobody listens any more."""
 
 
 class Procedure(_Struct, frozen=True, kw_only=True):
@@ -74,7 +77,8 @@ class Question(_Struct, frozen=True, kw_only=True):
     """What we wait for from the customer.
 
     `kind`: fact (facts named in `about`), confirm (yes or no to the proposal), choice (one of `about`), proof (a code
-    or the link), tried (did the step help), anything-else, intent (which of two requests, labels in `about`).
+    or the link), tried (did the step help), anything-else, intent (which of two requests, labels in `about`), next
+    (whether to go on with this matter now, after another one of the same conversation; its label in `about`).
     """
 
     kind: str
@@ -83,13 +87,42 @@ class Question(_Struct, frozen=True, kw_only=True):
 
 
 class Promise(_Struct, frozen=True, kw_only=True):
-    """What was promised, by whom, until when. `kept_at` is None while it is open."""
+    """What was promised, by whom, until when. `kept_at` is None while it is open.
+
+    `made` is when. `action` (`refund:<id>`, `return:<id>`, `order:<id>`) was set going for it in the systems of record:
+    it needs nobody any more, keeps no case open, and is looked after at its time. `warned`: people were told that its
+    end is near. `broke` is the first time that was named and went by; a new one may have been named since. `over`:
+    the present time has gone by too, and was counted.
+    """
 
     id: str
     what: str
     by: str
     until: datetime
     kept_at: datetime | None = None
+    made: datetime | None = None
+    action: str = ""
+    warned: bool = False
+    broke: datetime | None = None
+    over: bool = False
+
+
+class Target(_Struct, frozen=True, kw_only=True):
+    """A service promise of the company to everybody: how long something may take, counted while people work.
+
+    `paused_at`: the customer has the word since then, and the clock stands still. `missed`: it was kept late or not at
+    all.
+    """
+
+    since: datetime
+    until: datetime
+    kept_at: datetime | None = None
+    paused_at: datetime | None = None
+    missed: bool = False
+
+    def runs(self) -> bool:
+        """Whether its time passes."""
+        return self.kept_at is None and self.paused_at is None
 
 
 class Hold(_Struct, frozen=True, kw_only=True):
@@ -123,7 +156,7 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     `version` is the number of events so far. `with_person` says that people answer it: software only records what
     comes in. `proof` is none or confirmed; `customer` is the customer record that the sender was *proven* to be, never
     a guess. `proven` lists the identities (`kind:address`) from which proof was given in this case. `due` is the
-    earliest open promise.
+    earliest time of an open promise or of a service promise whose clock runs; of a broken one the first that was named.
     """
 
     id: str
@@ -155,6 +188,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     """The challenge that is open, if one is."""
     link: str = ""
     claims: str = ""
+    siblings: tuple[str, ...] = ()
+    """Cases of the other matters of one contact, in the order in which they became known."""
     anything_else_asked: datetime | None = None
     anything_else_answered: datetime | None = None
     anything_else_channel: str = ""
@@ -177,10 +212,16 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     due: datetime | None = None
+    first_answer: Target | None = None
+    resolution: Target | None = None
 
     def open_promises(self) -> tuple[Promise, ...]:
-        """The promises that are not kept yet, the earliest first."""
-        return tuple(sorted((p for p in self.promises if p.kept_at is None), key=lambda p: p.until))
+        """The promises that somebody still has to keep, the earliest first."""
+        return tuple(sorted((p for p in self.promises if p.kept_at is None and not p.action), key=lambda p: p.until))
+
+    def promise(self, id: str) -> Promise | None:
+        """The promise of that id that is not kept, be it open or under way."""
+        return next((p for p in self.promises if p.id == id and p.kept_at is None), None)
 
     def awaits_person(self) -> bool:
         """Whether the answer of a person is promised."""

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 from bus.delivery.outcome import Write
 from bus.message import Party, derive_id
 from bus.store.sql import insert_ignore
+from workers.case.identities import CLAIMED, NONE, PROVEN
 from workers.case.schema import identity, person
 
 __all__ = [
@@ -31,7 +32,7 @@ _prove = (
         identity.c.kind == bindparam("b_kind"),
         identity.c.address == bindparam("b_address"),
     )
-    .values(proven=bindparam("b_at"), person=bindparam("b_person"))
+    .values(proven=bindparam("b_at"), person=bindparam("b_person"), level=PROVEN, level_at=bindparam("b_at"))
 )
 
 identity_of = select(identity).where(
@@ -58,6 +59,8 @@ def normal_address(kind: str, address: str) -> str:
         return address.strip().casefold()
     if kind == "phone":
         return "".join(c for c in address if c.isdigit() or c == "+")
+    if kind == "customer":
+        return "".join(address.split()).upper()
     if kind == "postal":
         return _NO_WORD.sub(" ", address.casefold()).strip()
     return address.strip()
@@ -84,12 +87,21 @@ def person_write(*, tenant: str, id: str, name: str, language: str, customer: st
     """Add a person unless it is there."""
     return Write(
         statement=_add_person,
-        params={"tenant": tenant, "id": id, "name": name, "language": language, "customer": customer, "created": at},
+        params={
+            "tenant": tenant,
+            "id": id,
+            "name": name,
+            "language": language,
+            "customer": customer,
+            "merged_into": "",
+            "created": at,
+        },
     )
 
 
-def identity_write(*, tenant: str, party: Party, person: str, at: int, on_file: bool = False) -> Write:
-    """Add an identity unless it is there. `on_file`: it stands in the customer record."""
+def identity_write(*, tenant: str, party: Party, person: str, at: int, on_file: bool = False, level: str = "") -> Write:
+    """Add an identity unless it is there. `on_file`: it stands in the customer record. `level`: how well it is known;
+    by default what a record alone says, or that somebody has used it."""
     return Write(
         statement=_add_identity,
         params={
@@ -99,6 +111,8 @@ def identity_write(*, tenant: str, party: Party, person: str, at: int, on_file: 
             "person": person,
             "on_file": int(on_file),
             "proven": 0,
+            "level": level or (NONE if on_file else CLAIMED),
+            "level_at": at,
             "created": at,
         },
     )

@@ -52,6 +52,8 @@ class Open(_Command, frozen=True, kw_only=True):
     language: str = ""
     link: str = "new"
     claims: str = ""
+    siblings: tuple[str, ...] = ()
+    disclosed: bool = False
 
 
 class Receive(_Command, frozen=True, kw_only=True):
@@ -148,10 +150,11 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
 def _receive(state: CaseState, received: events.Received, now: datetime) -> tuple[CaseEvent, ...]:
     if received.contact in state.contacts:
         return ()
+    if received.request == "ended":
+        # A line that goes dead after the end is no new word.
+        return (received, *hold.end(state, "left", now))
     if state.status == model.CLOSED and not received.automatic:
         return (events.Reopened(at=now, actor=received.actor), received)
-    if received.request == "ended":
-        return (received, *hold.end(state, "left", now))
     if state.with_person and not received.automatic:
         # Whoever writes to a person waits for that person's next words.
         return (received, *hold.begin(state, received.route.channel, now))

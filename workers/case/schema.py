@@ -73,8 +73,8 @@ contact_case = Table(
     _number("at"),
     Index("ix_contact_case_case_id", "tenant", "case_id"),
 )
-"""Which cases a contact belongs to: `matter` 0 is the one that intake linked it to, each further matter of it has a case
-of its own."""
+"""Which cases a contact belongs to: `matter` 0 is the one that intake linked it to, each further matter of it has
+a case of its own."""
 
 thread = Table(
     "thread",

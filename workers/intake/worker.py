@@ -14,6 +14,7 @@ from bus.store.conversation import heard_write
 from bus.store.port import Row, Store
 from bus.store.sql import insert_ignore, upsert
 from workers.case.changes import Draft, load_case
+from workers.case.identities import level_of, raised_write, rank
 from workers.case.model import CaseState
 from workers.case.people import address_of, identity_key, identity_write, person_id, person_write
 from workers.case.rules import Open
@@ -38,7 +39,7 @@ _BATCH = {
     "number": (_numbers, cases.c.number, ("tenant",)),
 }
 """How the places of a batch are looked up: the select, its last column, and the columns before that."""
-_add_contact = insert_ignore(contact_case, ["tenant", "contact"])
+_add_contact = insert_ignore(contact_case, ["tenant", "contact", "matter"])
 _put_thread = upsert(thread, ["tenant", "channel", "conversation"], ["updated"])
 
 NUMBER_ATTEMPTS = 8
@@ -97,8 +98,17 @@ class IntakeWorker:
             language, name = contact.language, contact.sender.name
             writes += [
                 person_write(tenant=tenant, id=known.person, name=name, language=language, customer="", at=at),
-                identity_write(tenant=tenant, party=contact.sender, person=known.person, at=at),
+                identity_write(
+                    tenant=tenant, party=contact.sender, person=known.person, at=at, level=level_of(contact)
+                ),
             ]
+        elif who is not None and rank(level_of(contact)) > rank(who["level"]) and not contact.automatic:
+            kind, address = who["kind"], who["address"]
+            writes.append(
+                raised_write(
+                    tenant=tenant, kind=kind, address=address, now=who["level"], to=level_of(contact), at=to_micros(now)
+                )
+            )
         outcome = Outcome()
         case_id = link.case
         if not case_id:
@@ -195,9 +205,10 @@ def _thread_place(contact: Contact) -> tuple[str, ...]:
 
 def _index(contact: Contact, case_id: str, *, now_micros: int) -> list[Write]:
     own: Mapping[str, object] = {"tenant": contact.tenant, "channel": contact.channel, "case_id": case_id}
-    writes = [Write(statement=_add_contact, params={**own, "contact": contact.id, "at": now_micros}, expect=1)]
+    row = {**own, "contact": contact.id, "matter": 0, "at": now_micros}
+    writes = [Write(statement=_add_contact, params=row, expect=1)]
     if contact.conversation and contact.channel != "link":
         sender = identity_key(contact.sender)
-        row = {**own, "conversation": contact.conversation, "sender": sender, "updated": now_micros}
-        writes.append(Write(statement=_put_thread, params=row))
+        begun = {**own, "conversation": contact.conversation, "sender": sender, "updated": now_micros}
+        writes.append(Write(statement=_put_thread, params=begun))
     return writes

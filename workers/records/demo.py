@@ -106,6 +106,7 @@ def _customer(someone: DemoCustomer, at: int) -> list[Write]:
         Party(kind="email", address=someone.email),
         Party(kind="phone", address=someone.phone),
         Party(kind="postal", address=someone.address, name=someone.name),
+        Party(kind="customer", address=someone.id),
     )
     return [
         _row(
