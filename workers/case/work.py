@@ -4,7 +4,7 @@ import msgspec
 
 from bus.message import Contact
 
-__all__ = ["CaseTimer", "Entity", "Identified", "Intent", "Understanding", "WorkItem"]
+__all__ = ["CaseTimer", "Entity", "Identified", "Intent", "Look", "Understanding", "WorkItem"]
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,9 +91,16 @@ class WorkItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CaseTimer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A timer of a case that fired, on `case.timer` under the case id. `kind`: closing-notice, promise, reminder."""
+    """A timer of a case that fired, on `case.timer` under the case id. `kind`: closing-notice, reminder, hold,
+    promise, promise-warning, service."""
 
     tenant: str
     case: str
     kind: str
     detail: str = ""
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something about the work of a tenant's people has changed, on `case.offers` under the tenant: one at a time."""
+
+    tenant: str
