@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from proof.cluster import Distributed
 from proof.house import Embedded, House
 from proof.ledger import Ledger
 from proof.matrix import MODES, Striker, first_lives, layout_of
@@ -13,19 +14,23 @@ from proof.town import Pace
 _PACE = Pace(writers=2, visitors=2, callers=2, letter_every_s=8.0, odd_every_s=1000.0, letters=10)
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", MODES)
-async def test_every_point_struck_on_every_channel_breaks_no_promise(tmp_path: Path, learned: Path, mode: str) -> None:
+@pytest.mark.parametrize("bus", ["embedded", "kafka"])
+async def test_every_point_struck_on_every_channel_breaks_no_promise(
+    tmp_path: Path, learned: Path, bus: str, mode: str
+) -> None:
     strikers: list[Striker] = []
 
     def house_of(relay: tuple[str, int]) -> House:
-        return Embedded(tmp_path, relay=relay, layout=layout_of(mode), learned=learned, armed=first_lives(mode))
+        kind = Distributed if bus == "kafka" else Embedded
+        return kind(tmp_path, relay=relay, layout=layout_of(mode), learned=learned, armed=first_lives(bus, mode))
 
     def breaking(house: House, _: Sink, ledger: Ledger) -> Striker:
-        strikers.append(Striker(house, ledger, mode))
+        strikers.append(Striker(house, ledger, bus, mode))
         return strikers[0]
 
-    report = await prove(house_of, bus="embedded", seed=11, seconds=0.0, pace=_PACE, breaking=breaking)
+    report = await prove(house_of, bus=bus, seed=11, seconds=0.0, pace=_PACE, breaking=breaking)
     print(report.as_json())
     assert strikers[0].struck == strikers[0].wanted
     assert report.verdict == "held", report.judgement.findings
