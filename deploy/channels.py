@@ -101,5 +101,6 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
         metrics=core.metrics,
         in_doubt_s=core.settings.in_doubt_s,
         settings=core.layers.section("sending", SendingSettings),
+        quiet=core.pack.policy.sales.quiet(),
     )
     return HostedChannel(plugin=plugin, config=config, adapter=adapter, intake=intake, sender=sender)

@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, and_, bindparam, exists, or_, select, update
 
 from bus.clock import to_micros
+from bus.delivery.consent import SERVICE
 from bus.delivery.outcome import Write
 from bus.log.port import Record
 from bus.log.topics import reply_topic
-from bus.message import Reply, derive_id, encode, envelope
+from bus.message import Reply, encode, envelope
 from bus.store.conversation import conversation_head, overtaken
 from bus.store.pace import turn_of
-from bus.store.permission import may_contact
+from bus.store.permission import entry_count, recipient_key
 from bus.store.port import Row
 from bus.store.schema import metadata
 from bus.store.sql import insert_ignore
@@ -89,15 +90,12 @@ for rests, never for order or leases."""
 _plan = insert_ignore(send_ledger, ["reply"])
 
 _permitted = or_(
-    send_ledger.c.purpose != "marketing",
-    may_contact(
-        send_ledger.c.tenant,
-        send_ledger.c.person,
-        send_ledger.c.purpose,
-        send_ledger.c.channel,
-        bindparam("b_now"),
-    ),
+    send_ledger.c.purpose == SERVICE,
+    entry_count(send_ledger.c.tenant, send_ledger.c.person, send_ledger.c.recipient) == bindparam("b_consents"),
 )
+"""What does not answer the customer was judged on so many entries of the consent ledger (`bus.delivery.consent`): when
+there is another one by now, that may be a "stop", and it is judged again."""
+
 _overtaken = and_(
     send_ledger.c.heard > 0,
     overtaken(
@@ -296,25 +294,23 @@ def reply_record(
 
 def recipient_of(reply: Reply) -> str:
     """The digest by which replies to one address are counted."""
-    return derive_id("a", reply.tenant, reply.to.kind, reply.to.address.strip().casefold())
+    return recipient_key(reply.tenant, reply.to)
 
 
-def begin_sending(reply_id: str, now: datetime, *, from_state: str = "planned") -> Write:
+def begin_sending(reply_id: str, now: datetime, *, from_state: str = "planned", consents: int = 0) -> Write:
     """Enter `sending`, guarded: only from `from_state`, and only when nothing speaks against it at this moment.
 
-    Marketing needs permission. What was planned must not be overtaken: the customer has said nothing that the decision
-    did not know, the case was not closed since, and no answer to older words is still on its way.
+    What does not answer the customer needs permission, which was judged on `consents` entries of the consent ledger.
+    What was planned must not be overtaken: the customer has said nothing that the decision did not know, the case was
+    not closed since, and no answer to older words is still on its way.
     """
-    return Write(
-        statement=_begin,
-        params={"b_reply": reply_id, "b_from": from_state, "b_at": to_micros(now), **asked_at(now)},
-        expect=1,
-    )
+    params = {"b_reply": reply_id, "b_from": from_state, "b_at": to_micros(now), **asked_at(now, consents)}
+    return Write(statement=_begin, params=params, expect=1)
 
 
-def asked_at(now: datetime) -> Mapping[str, int]:
+def asked_at(now: datetime, consents: int) -> Mapping[str, int]:
     """Parameters of what speaks against a sending at a moment."""
-    return {"b_now": to_micros(now), "b_behind": to_micros(now - BEHIND)}
+    return {"b_behind": to_micros(now - BEHIND), "b_consents": consents}
 
 
 def wait_turn(reply_id: str) -> Write:

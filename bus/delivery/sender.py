@@ -14,6 +14,7 @@ from bus import faultpoints
 from bus.adapter.contract import Accepted, ChannelAdapter, Refused, RetryLater, SendResult
 from bus.clock import Clock, from_micros
 from bus.delivery import ledger
+from bus.delivery.consent import SERVICE, SURVEY, QuietHours, Verdict, country_of, may_contact
 from bus.delivery.doubt import IN_DOUBT_S, again, in_doubt, rest_s, status_record
 from bus.delivery.outcome import NOTHING, Outcome, Write
 from bus.delivery.sending_settings import SendingSettings
@@ -22,6 +23,7 @@ from bus.log.port import Record, StoredRecord
 from bus.log.topics import reply_topic
 from bus.message import Reply, Status, decode
 from bus.store.pace import book_write, take_write
+from bus.store.permission import entries_for, entry_of, recipient_key
 from bus.store.port import Effect, Row, Store
 from bus.telemetry import Metrics
 
@@ -47,7 +49,10 @@ class Sender:
         metrics: Metrics,
         in_doubt_s: float = IN_DOUBT_S,
         settings: SendingSettings | None = None,
+        quiet: QuietHours | None = None,
     ) -> None:
+        """`quiet`: when nobody is contacted who did not ask for it."""
+        self._quiet = quiet or QuietHours()
         self._in_doubt_s = in_doubt_s
         self._settings = settings or SendingSettings()
         self._adapter = adapter
@@ -84,11 +89,17 @@ class Sender:
             return self._unknown(reply, row, "interrupted", "interrupted", now)
         if reply.expires_at is not None and now > reply.expires_at and row["state"] != "sending":
             return self._blocked(reply, row, "expired", now)
+        verdict, consents = await self._verdict(reply, now)
+        if verdict.not_before is not None:
+            self._count("quiet")
+            return Outcome(timers=(again(reply, now, (verdict.not_before - now).total_seconds()),))
+        if not verdict.permitted:
+            return self._blocked(reply, row, "no permission", now)
         shares = self._shares(reply, row, now, take_write)
-        writes = (ledger.begin_sending(reply.id, now, from_state=row["state"]), *shares)
+        writes = (ledger.begin_sending(reply.id, now, from_state=row["state"], consents=consents), *shares)
         (begun,) = await self._store.apply([Effect(outcome=Outcome(writes=writes))])
         if not begun.applied:
-            return await self._not_begun(reply, row, now)
+            return await self._not_begun(reply, row, now, consents)
         attempt = int(row["attempt"]) + 1
         row = {**row, "state": "sending", "attempt": attempt}
         faultpoints.reached("send.begun", self._channel)
@@ -100,9 +111,21 @@ class Sender:
         faultpoints.reached("send.sent", self._channel)
         return self._settle(record, reply, row, result)
 
+    async def _verdict(self, reply: Reply, now: datetime) -> tuple[Verdict, int]:
+        """Whether the person may be contacted for this, and on how many entries of the consent ledger that rests."""
+        if reply.purpose == SERVICE:
+            return Verdict(permitted=True), 0
+        recipient = recipient_key(reply.tenant, reply.to)
+        rows = await self._store.all(
+            entries_for, {"tenant": reply.tenant, "person": reply.person, "recipient": recipient}
+        )
+        country = country_of(reply.country, reply.to.address)
+        entries = [entry_of(row) for row in rows]
+        return may_contact(entries, reply.purpose, reply.channel, now, self._quiet, country), len(rows)
+
     def _shares(self, reply: Reply, row: Row, now: datetime, write: Callable[..., Write]) -> tuple[Write, ...]:
         """The shares of the limits that this sending takes: a reply counts once, however often it is tried."""
-        paced = reply.automatic and not (self._live and reply.purpose == "service")
+        paced = reply.automatic and not (self._live and reply.purpose in (SERVICE, SURVEY))
         if not paced or row["attempt"] or row["not_before"]:
             return ()
         own = {"tenant": reply.tenant, "channel": self._channel}
@@ -111,13 +134,13 @@ class Sender:
             write(self._through_channel, now, **own),
         )
 
-    async def _not_begun(self, reply: Reply, row: Row, now: datetime) -> Outcome:
+    async def _not_begun(self, reply: Reply, row: Row, now: datetime, consents: int) -> Outcome:
         """Why the guard did not let the reply go, and what follows."""
-        seen = await self._store.one(ledger.why_not, {"reply": reply.id, **ledger.asked_at(now)})
+        seen = await self._store.one(ledger.why_not, {"reply": reply.id, **ledger.asked_at(now, consents)})
         if seen is None or seen["state"] != row["state"] or seen["heard"] != row["heard"]:
             raise TransientError("the ledger row moved under our hands")
         if not seen["permitted"]:
-            return self._blocked(reply, row, "no permission", now)
+            raise TransientError("the person has said something about being contacted this moment")
         if row["state"] == "planned" and seen["overtaken"]:
             return self._overtaken(reply, row, seen, now)
         if row["state"] == "planned" and seen["behind"]:

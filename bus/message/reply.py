@@ -12,11 +12,13 @@ __all__ = ["Reply", "Status"]
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message to a customer through one channel.
 
-    `kind`: answer, question, acknowledgement, hold, survey, notice, goodbye. `purpose`: service or marketing;
-    marketing is sent only with consent, checked in the transaction that starts the sending. `automatic` says that a
-    machine wrote it, `signed_by` the representative's name when a person did. `person` is the customer's person id, by
-    which consent is looked up. `conversation` and `in_reply_to` are the channel's own thread and message. `listen`
-    tells a live channel that an answer is awaited; `handover` that the customer now waits for a person.
+    `kind`: answer, question, acknowledgement, hold, survey, notice, goodbye, or internal: to the company's own people.
+    `purpose`: service (an answer), marketing, callback or survey; what is no answer is sent only with permission
+    (`bus.delivery.consent`), checked in the transaction that starts the sending. `automatic` says that a machine wrote
+    it, `signed_by` the representative's name when a person did. `person` is the customer's person id, by which consent
+    is looked up; `country` (ISO 3166) that of the addressee, whose hours and holidays count. `conversation` and
+    `in_reply_to` are the channel's own thread and message. `listen` tells a live channel that an answer is awaited;
+    `handover` that the customer now waits for a person.
 
     `answers` are the contacts that this reply answers. `heard` is how many of the customer's contacts the decision
     knew: when there are more by the time of sending, the reply is overtaken and must not go out as it is; 0 for what
@@ -37,6 +39,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     automatic: bool = True
     signed_by: str = ""
     person: str = ""
+    country: str = ""
     conversation: str = ""
     in_reply_to: str = ""
     references: tuple[str, ...] = ()

@@ -39,6 +39,8 @@ _RIGHTS = {
     # What was done to a dead letter stays known.
     "dead_letter_audit": "SELECT, INSERT",
     # What was decided is never decided otherwise.
+    # Who agreed, and who wants to be left alone, stays known.
+    "consent_ledger": "SELECT, INSERT",
     "inbox": "SELECT, INSERT, DELETE",
     "outbox": "SELECT, INSERT, DELETE",
     "appended_once": "SELECT, INSERT, DELETE",

@@ -124,6 +124,7 @@ async def awake(
     shutil.copytree(load("shop").folder, pack)
     policy = (pack / "policy.toml").read_text("utf-8")
     policy = policy.replace("earliest_hour = 9", "earliest_hour = 0").replace("latest_hour = 20", "latest_hour = 24")
+    policy = policy.replace("rest_days = true", "rest_days = false")
     (pack / "policy.toml").write_text(policy, "utf-8")
     monkeypatch.setenv("CONTACTBUS_PRODUCT__PACK", str(pack))
     shutil.copytree(learned, tmp_path / "data")

@@ -1,12 +1,14 @@
 """What a contact means in its case: an answer, a confirmation, a new request, or something for a person."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bus.store.permission import suppression_write
+from bus.store.permission import recipient_key, withdrawal_write
 from workers.case import events, model
 from workers.case.closing import AUTOMATIC
+from workers.case.promises import PROMISING
 from workers.case.rules import Close, Receive, Refused, Understand
+from workers.case.service import promised, resumed
 from workers.case.work import Understanding
 from workers.dialogue import engine, proof
 from workers.dialogue.articles import AnswerFromArticle
@@ -16,8 +18,8 @@ from workers.packs import Issue
 
 __all__ = ["Conversation", "Join", "record_contact"]
 
-SUPPRESSED_PURPOSES = ("marketing",)
-"""What "stop" ends, on every channel. Answers to what the customer asks are no advertising and go on."""
+PRIVACY_TIME = timedelta(days=28)
+"""One month (Regulation 2016/679 Art. 12(3)), and no month is shorter."""
 
 _BY_LABEL = {
     "feedback.praise": "praise",
@@ -60,6 +62,7 @@ class Praise:
 def record_contact(turn: Turn) -> bool:
     """Write the contact and what was understood into the case. False when it is there already."""
     contact, understood = turn.contact, turn.understanding
+    before = turn.state
     received = events.Received(
         at=turn.now,
         actor="customer",
@@ -72,8 +75,11 @@ def record_contact(turn: Turn) -> bool:
         quality=contact.quality.status,
         automatic=contact.automatic,
     )
-    if not turn.draft.do(Receive(received=received)):
+    told = turn.draft.do(Receive(received=received))
+    if not told:
         return False
+    if not contact.automatic and received.request != "ended":
+        _promise_service(turn, before, anew=any(isinstance(event, events.Reopened) for event in told))
     heard = events.Understood(
         at=turn.now,
         contact=contact.id,
@@ -88,6 +94,19 @@ def record_contact(turn: Turn) -> bool:
     )
     turn.draft.do(Understand(understood=heard, supervisor_at=turn.pack.policy.service.supervisor_at))
     return True
+
+
+def _promise_service(turn: Turn, before: model.CaseState, *, anew: bool) -> None:
+    """What the company promises everybody counts from the moment at which the first contact of the case arrived."""
+    service = turn.pack.policy.service
+    if anew or not before.routes:
+        figures = service.promise_of(turn.contact.channel)
+        since = min(turn.contact.received_at, turn.now)
+        turn.draft.tell(promised(figures, service.hours, since, turn.now))
+        return
+    goes_on = resumed(before, service.hours, turn.now)
+    if goes_on is not None:
+        turn.draft.tell(goes_on)
 
 
 def _asks_for(understood: Understanding, *labels: str) -> bool:
@@ -169,18 +188,13 @@ class Conversation:
     def _stop(self, turn: Turn) -> None:
         # The writer's own person, and the one whose case this is: an offer may have gone to another of his addresses.
         people = dict.fromkeys((turn.item.person, turn.state.person))
+        recipient = recipient_key(turn.tenant, turn.contact.sender)
         for person in (person for person in people if person):
-            for purpose in SUPPRESSED_PURPOSES:
-                turn.draft.writes.append(
-                    suppression_write(
-                        tenant=turn.tenant,
-                        person=person,
-                        reason="asked to stop",
-                        source=turn.contact.id,
-                        now=turn.now,
-                        purpose=purpose,
-                    )
+            turn.draft.writes.append(
+                withdrawal_write(
+                    tenant=turn.tenant, person=person, recipient=recipient, evidence=turn.contact.id, now=turn.now
                 )
+            )
         turn.draft.tell(events.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
         turn.say("stop.done")
         if turn.state.with_person:
@@ -210,12 +224,15 @@ class Conversation:
         self._close(turn)
 
     def _thanks_after_the_end(self, turn: Turn) -> bool:
+        before = turn.draft.before
+        settled = before is not None and before.status == model.CLOSING and before.anything_else_answered is not None
         reopened = any(isinstance(event, events.Reopened) for event in turn.draft.events)
-        return reopened and (turn.understanding.done or turn.understanding.intent == "talk.thanks_done")
+        return (reopened or settled) and (turn.understanding.done or turn.understanding.intent == "talk.thanks_done")
 
     def _end_again(self, turn: Turn) -> None:
-        """Thanks for a case that was closed: nice to read, and no reason to ask what else there is."""
-        turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="thanked"))
+        """Thanks for a case at its end: nice to read, and no reason to ask what else there is."""
+        if not turn.state.outcome:
+            turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="thanked"))
         turn.draft.tell(events.AnythingElseAsked(at=turn.now, channel=turn.channel))
         turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
         if turn.live:
@@ -414,8 +431,12 @@ class Conversation:
         if turn.state.claims and not turn.proven:
             await engine.begin(turn, self.procedures[Join.name])
             return
-        if turn.pack.has_phrase(turn.language, f"ack.{reason}"):
-            turn.say(f"ack.{reason}")
+        words = f"ack.{reason}"
+        if turn.pack.has_phrase(turn.language, words):
+            turn.say(words)
+        if words in PROMISING:
+            # People have to do more than to answer, and to say when it is done.
+            turn.promise(PROMISING[words], turn.now + PRIVACY_TIME)
         turn.hand_over(reason)
 
     def _procedure(self, issue: Issue | None) -> Procedure | None:

@@ -4,13 +4,25 @@ Money is a table of currency to minor units, so that a limit is never converted 
 the name says working days.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from bus.delivery.consent import QuietHours
 from workers.packs.hours import OpeningHours
 
-__all__ = ["Defects", "Goodwill", "Money", "Policy", "Proof", "Refunds", "Returns", "Sales", "Service"]
+__all__ = [
+    "Defects",
+    "Goodwill",
+    "Money",
+    "Policy",
+    "Proof",
+    "Refunds",
+    "Returns",
+    "Sales",
+    "Service",
+    "ServicePromise",
+]
 
 Money = dict[str, int]
 """Currency (ISO 4217) to minor units."""
@@ -80,19 +92,43 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Sales(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Outbound: at most `messages_per_month` to one person, only between these hours of the customer's day."""
+    """Outbound: at most `messages_per_month` to one person, only between these hours of the customer's day, and with
+    `rest_days` not on Sundays and public holidays. The hours hold for call-backs too.
+    """
 
     messages_per_month: int
-    earliest_hour: int
-    latest_hour: int
+    earliest_hour: Annotated[int, msgspec.Meta(ge=0, le=23)]
+    latest_hour: Annotated[int, msgspec.Meta(ge=1, le=24)]
+    rest_days: bool
     offer_valid_days: int
+
+    def __post_init__(self) -> None:
+        if self.earliest_hour >= self.latest_hour:
+            raise ValueError("sales: earliest_hour is not before latest_hour")
+
+    def quiet(self) -> QuietHours:
+        """When nobody is contacted who did not ask for it."""
+        return QuietHours(earliest_hour=self.earliest_hour, latest_hour=self.latest_hour, rest_days=self.rest_days)
+
+
+class ServicePromise(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How soon a contact through a channel is answered for the first time and settled, in time while people work."""
+
+    first_answer_minutes: int
+    resolution_hours: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_answer_minutes <= self.resolution_hours * 60:
+            raise ValueError("service.promises: first_answer_minutes is more than 0 and not above resolution_hours")
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Promises about time: until a person answers per lane, the notice before a case is closed, parcels.
 
     What a person shall do is counted in `hours`, the time while people of the company work. From the tone
-    `supervisor_at` on a supervisor is called at once; else when a customer's tone has risen twice.
+    `supervisor_at` on a supervisor is called at once; else when a customer's tone has risen twice. `promises` by
+    channel, with `default` for every other. `again_open_hours` is the new time that is named with the apology for a
+    broken promise.
     """
 
     hours: OpeningHours
@@ -103,6 +139,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     callback_open_hours: int
     delivery_working_days: dict[str, int]
     missing_after_working_days: int
+    again_open_hours: int
+    promises: dict[str, ServicePromise]
+
+    def __post_init__(self) -> None:
+        if "default" not in self.promises:
+            raise ValueError("service.promises: there is no default for channels without figures of their own")
+
+    def promise_of(self, channel: str) -> ServicePromise:
+        """What is promised to those who use a channel."""
+        return self.promises.get(channel, self.promises["default"])
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

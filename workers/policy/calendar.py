@@ -1,39 +1,20 @@
 """Days that count: working days per country."""
 
 from datetime import date, datetime, timedelta
-from functools import cache
-from typing import Any
-from zoneinfo import ZoneInfo
+
+from bus.calendar import is_public_holiday, zone_of
 
 __all__ = ["add_working_days", "end_of_day", "is_working_day", "next_working_day"]
-
-_ZONES = {
-    "DE": ZoneInfo("Europe/Berlin"), "AT": ZoneInfo("Europe/Vienna"), "NO": ZoneInfo("Europe/Oslo"),
-    "GB": ZoneInfo("Europe/London"),
-}  # fmt: skip
-
-
-def _zone(country: str) -> ZoneInfo:
-    return _ZONES.get(country, _ZONES["DE"])
-
-
-@cache
-def _holidays(country: str) -> Any:
-    # Costs 50 ms to import; needed only when a date is promised.
-    import holidays
-
-    supported = country if country in _ZONES else "DE"
-    return holidays.country_holidays(supported, subdiv="ENG" if supported == "GB" else None)
 
 
 def is_working_day(day: date, country: str) -> bool:
     """Monday to Friday and no public holiday (in Regulation 1182/71 Saturdays are none either)."""
-    return day.weekday() < 5 and day not in _holidays(country)
+    return day.weekday() < 5 and not is_public_holiday(day, country)
 
 
 def next_working_day(moment: datetime, country: str) -> datetime:
     """The moment itself on a working day, else the same hour of the next one: a period ends on no day of rest."""
-    while not is_working_day(moment.astimezone(_zone(country)).date(), country):
+    while not is_working_day(moment.astimezone(zone_of(country)).date(), country):
         moment += timedelta(days=1)
     return moment
 
@@ -47,5 +28,5 @@ def add_working_days(moment: datetime, days: int, country: str) -> datetime:
 
 def end_of_day(moment: datetime, country: str) -> datetime:
     """The last second of the day: periods in days end with the day (Regulation 1182/71 Art. 3)."""
-    local = moment.astimezone(_zone(country))
+    local = moment.astimezone(zone_of(country))
     return local.replace(hour=23, minute=59, second=59, microsecond=0).astimezone(moment.tzinfo)

@@ -1,22 +1,22 @@
 """An outbound campaign by e-mail: only to those who agreed, not too often, not at night.
 
-The campaign picks by consent; whether it still stands is asked once more in the transaction that starts each sending
-(`bus.delivery.ledger.begin_sending`). A "stop" that arrives in between wins.
+The campaign picks by the rule that is asked once more in the transaction that starts each sending
+(`bus.delivery.consent.may_contact`). A "stop" that arrives in between wins.
 """
 
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, exists, func, select
 
 from bus.clock import Clock, to_micros
+from bus.delivery.consent import MARKETING, Entry, may_contact
 from bus.delivery.ledger import send_ledger
 from bus.errors import ConfigurationError
 from bus.message import Party, Reply, derive_id, derive_number
-from bus.store.permission import consent, suppression
+from bus.store.permission import consent_ledger, entries_about, entry_of
 from bus.store.port import Effect, Store
 from workers.case import events
 from workers.case.changes import Draft, reply_id
@@ -27,39 +27,35 @@ from workers.records.schema import customer
 
 __all__ = ["Campaign", "CampaignResult", "campaign_from_toml", "start_campaign"]
 
-PURPOSE = "marketing"
 _MONTH = timedelta(days=30)
+_LEFT_OUT = {"withdrawn": "asked to stop", "expired": "consent ran out", "no consent": "no consent for e-mail"}
 _BATCH = 200
 """Mails planned per transaction."""
 
-_agreed = (
+_ever_agreed = (
     select(customer)
-    .join(
-        consent,
-        (consent.c.tenant == customer.c.tenant)
-        & (consent.c.person == customer.c.person)
-        & (consent.c.purpose == PURPOSE)
-        & (consent.c.channel == "email")
-        & (consent.c.expires_at > bindparam("now")),
+    .where(
+        customer.c.tenant == bindparam("tenant"),
+        customer.c.email != "",
+        exists().where(
+            consent_ledger.c.tenant == customer.c.tenant,
+            consent_ledger.c.person == customer.c.person,
+            consent_ledger.c.purpose == MARKETING,
+            consent_ledger.c.given == 1,
+        ),
     )
-    .where(customer.c.tenant == bindparam("tenant"), customer.c.email != "")
     .order_by(customer.c.id)
-)
-_stopped = select(suppression.c.person).where(
-    suppression.c.tenant == bindparam("tenant"), suppression.c.purpose == PURPOSE
 )
 _sent_lately = (
     select(send_ledger.c.person, func.count().label("count"))
     .where(
         send_ledger.c.tenant == bindparam("tenant"),
-        send_ledger.c.purpose == PURPOSE,
+        send_ledger.c.purpose == MARKETING,
         send_ledger.c.planned_at > bindparam("since"),
         send_ledger.c.state.not_in(("blocked", "refused")),
     )
     .group_by(send_ledger.c.person)
 )
-
-_ZONES = {"DE": "Europe/Berlin", "AT": "Europe/Vienna", "NO": "Europe/Oslo", "GB": "Europe/London"}
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,22 +104,24 @@ async def start_campaign(
     now = clock.now()
     limits = pack.policy.sales
     left_out: dict[str, int] = {}
-    stopped = {row["person"] for row in await store.all(_stopped, {"tenant": tenant})}
+    said: dict[str, list[Entry]] = {}
+    for row in await store.all(entries_about, {"tenant": tenant, "purpose": MARKETING}):
+        said.setdefault(row["person"], []).append(entry_of(row))
     lately = {
         row["person"]: row["count"]
         for row in await store.all(_sent_lately, {"tenant": tenant, "since": to_micros(now - _MONTH)})
     }
     effects: list[Effect] = []
-    for row in await store.all(_agreed, {"tenant": tenant, "now": to_micros(now)}):
-        zone = ZoneInfo(_ZONES.get(row["country"], _ZONES["DE"]))
-        reason = ""
-        if row["person"] in stopped:
-            reason = "asked to stop"
+    for row in await store.all(_ever_agreed, {"tenant": tenant}):
+        verdict = may_contact(said[row["person"]], MARKETING, "email", now, limits.quiet(), row["country"])
+        reason = _LEFT_OUT.get(verdict.reason, verdict.reason)
+        if reason:
+            pass
         elif lately.get(row["person"], 0) >= limits.messages_per_month:
             reason = "enough this month"
         elif row["language"] not in campaign.texts:
             reason = "no text in the language"
-        elif not limits.earliest_hour <= now.astimezone(zone).hour < limits.latest_hour:
+        elif verdict.not_before is not None:
             reason = "hour of the day"
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
@@ -169,5 +167,6 @@ def _mail(campaign: Campaign, draft: Draft, pack: Pack, row: Mapping[str, str]) 
         id=reply_id(state, f"campaign {campaign.name}", "email", row["email"]),
         tenant=state.tenant, case=state.id, channel="email", account=campaign.account,
         to=Party(kind="email", address=row["email"], name=row["name"]), text=text, language=language, kind="notice",
-        purpose=PURPOSE, person=state.person, subject=campaign.subjects[row["language"]], case_number=state.number,
+        purpose=MARKETING, person=state.person, country=row["country"], subject=campaign.subjects[row["language"]],
+        case_number=state.number,
     )  # fmt: skip

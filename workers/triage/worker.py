@@ -11,7 +11,7 @@ from bus.delivery.outcome import Outcome, Write
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import CONTACT_IDENTIFIED, LIVE_CHANNELS, lane_of, work_topic
 from bus.message import decode, derive_id, encode, envelope
-from bus.store.permission import suppression_write
+from bus.store.permission import recipient_key, withdrawal_write
 from bus.store.port import Store
 from workers.case.changes import load_cases
 from workers.case.model import CaseState
@@ -24,8 +24,6 @@ __all__ = ["TriageWorker"]
 
 KEPT = 2_000
 """Understandings kept between `prepare` and `handle`; more than any batch, and bounded."""
-
-STOPPED_PURPOSE = "marketing"
 
 
 class TriageWorker:
@@ -55,7 +53,7 @@ class TriageWorker:
             self._kept.popitem(last=False)
 
     async def handle(self, record: StoredRecord) -> Outcome:
-        """The work item for the department, and a suppression at once when somebody wants no more advertising."""
+        """The work item for the department, and a withdrawal at once when somebody wants no more advertising."""
         item = decode(record.value, Identified)
         contact = item.contact
         understanding = self._kept.pop(contact.id, None) or (await self._understand([item]))[0]
@@ -88,12 +86,11 @@ class TriageWorker:
         writes: tuple[Write, ...] = ()
         if understanding.stop_contact and item.person:
             writes = (
-                suppression_write(
+                withdrawal_write(
                     tenant=contact.tenant,
                     person=item.person,
-                    purpose=STOPPED_PURPOSE,
-                    reason="asked to stop",
-                    source=contact.id,
+                    recipient=recipient_key(contact.tenant, contact.sender),
+                    evidence=contact.id,
                     now=now,
                 ),
             )

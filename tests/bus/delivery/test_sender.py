@@ -11,10 +11,11 @@ from bus.clock import to_micros
 from bus.delivery.ledger import begin_sending, plan, reply_row
 from bus.delivery.outcome import Outcome, SetTimer
 from bus.delivery.sender import Sender
+from bus.errors import TransientError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import StoredRecord
 from bus.message import Party, Reply, Status, decode
-from bus.store.permission import consent_write, suppression_write
+from bus.store.permission import consent_write, recipient_key, withdrawal_write
 from bus.store.port import Effect
 from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
@@ -276,7 +277,7 @@ async def test_stop_said_after_planning_still_stops_the_sending(
     desk = bench()
     await engine.apply([Effect(outcome=agreed(clock.now()))])
     await desk.plan(MARKETING)
-    stop = suppression_write(tenant="shop", person="p-1", reason="stop", source="c-1", now=clock.now())
+    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
     await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
     await desk.handle()
     assert desk.adapter.sent == []
@@ -288,6 +289,54 @@ async def test_marketing_with_consent_is_sent(bench: Any, engine: EmbeddedEngine
     await desk.plan(MARKETING)
     await desk.handle()
     assert desk.adapter.sent == [("r-1", 1)]
+
+
+async def test_a_stop_between_the_judgement_and_the_sending_wins(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = bench(Accepted())
+    await engine.apply([Effect(outcome=agreed(clock.now()))])
+    await desk.plan(MARKETING)
+    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
+    apply = engine.apply
+
+    async def apply_after_the_stop(effects: Any) -> Any:
+        await apply([Effect(outcome=Outcome(writes=(stop,)))])
+        return await apply(effects)
+
+    monkeypatch.setattr(engine, "apply", apply_after_the_stop)
+    with pytest.raises(TransientError):
+        await desk.handle()
+    monkeypatch.undo()
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert (await desk.state())[0] == "blocked"
+    assert desk.adapter.sent == []
+
+
+async def test_a_stop_from_the_address_alone_holds_for_it(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+    desk = bench(Accepted())
+    await engine.apply([Effect(outcome=agreed(clock.now()))])
+    recipient = recipient_key("shop", MARKETING.to)
+    stop = withdrawal_write(tenant="shop", person="", recipient=recipient, evidence="c-1", now=clock.now())
+    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
+    await desk.plan(MARKETING)
+    assert statuses(await desk.handle()) == [("failed", True)]
+
+
+async def test_advertising_waits_for_the_morning_and_is_judged_again_then(
+    bench: Any, engine: EmbeddedEngine, clock: FakeClock
+) -> None:
+    desk = bench(Accepted())
+    await engine.apply([Effect(outcome=agreed(clock.now(), days=300))])
+    clock.advance(13 * 3600)  # 23 o'clock in Berlin
+    await desk.plan(MARKETING)
+    (timer,) = (await desk.handle()).timers
+    assert timer.due == datetime(2026, 1, 6, 8, 0, tzinfo=UTC)
+    clock.advance((timer.due - clock.now()).total_seconds())
+    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
+    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
+    assert statuses(await desk.handle()) == [("failed", True)]
+    assert desk.adapter.sent == []
 
 
 def test_micros_are_exact() -> None:

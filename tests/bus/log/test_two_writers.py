@@ -11,7 +11,7 @@ from bus.delivery.outcome import Outcome, Write
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record
 from bus.log.topics import CONTACT_RECEIVED, topic
-from bus.store.permission import suppression_write
+from bus.store.permission import withdrawal_write
 from bus.store.port import Effect
 from bus.testing.clock import FakeClock
 
@@ -31,8 +31,8 @@ async def two(tmp_path: Path, clock: FakeClock) -> AsyncIterator[tuple[EmbeddedE
 
 
 def write(clock: FakeClock, person: str) -> Write:
-    return suppression_write(
-        tenant="shop", person=person, reason="r", source=str(to_micros(clock.now())), now=clock.now()
+    return withdrawal_write(
+        tenant="shop", person=person, evidence=str(to_micros(clock.now())), now=clock.now()
     )
 
 

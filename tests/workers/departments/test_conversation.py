@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bus.delivery.ledger import begin_sending, send_ledger
+from bus.delivery.consent import may_contact
+from bus.delivery.ledger import begin_sending, reply_row, send_ledger
 from bus.delivery.outcome import Outcome
 from bus.message import Party, Quality
-from bus.store.permission import suppression
+from bus.store.permission import consent_ledger, entries_for, entry_of
 from bus.store.port import Effect
 from workers.case import commands
 from workers.case.changes import load_case
@@ -224,8 +225,17 @@ async def planned(shop: Any) -> list[Any]:
 
 
 async def may_send(shop: Any, reply: str) -> bool:
-    (result,) = await shop.engine.apply([Effect(outcome=Outcome(writes=(begin_sending(reply, shop.clock.now()),)))])
-    return result.applied
+    """As a sender asks: first the rule, then its guard."""
+    row = await shop.engine.one(reply_row, {"reply": reply})
+    asked = {name: row[name] for name in ("tenant", "person", "recipient")}
+    rows = await shop.engine.all(entries_for, asked)
+    now = shop.clock.now()
+    quiet = shop.pack.policy.sales.quiet()
+    verdict = may_contact([entry_of(r) for r in rows], row["purpose"], row["channel"], now, quiet, "DE")
+    begin = begin_sending(reply, now, consents=len(rows))
+    (result,) = await shop.engine.apply([Effect(outcome=Outcome(writes=(begin,)))])
+    assert result.applied
+    return verdict.permitted
 
 
 async def test_a_campaign_goes_to_those_who_agreed_and_once(shop: Any) -> None:
@@ -252,7 +262,7 @@ async def test_stop_on_any_channel_holds_in_the_moment_of_sending(shop: Any, und
     call = shop.contact("Keine Werbung mehr!", channel="phone", sender=caller, conversation="CA9")
     heard = await shop.hear(call, understand("sales.stop_contacting_me", department="sales", stop_contact=True))
     assert "keine Werbung mehr" in heard.text
-    (row,) = await shop.engine.all(select(suppression))
+    (row,) = await shop.engine.all(select(consent_ledger).where(consent_ledger.c.given == 0))
     assert await may_send(shop, rows[row["person"]]) is False
     others = [reply for person, reply in rows.items() if person != row["person"]]
     assert [await may_send(shop, reply) for reply in others] == [True, True]

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from bus.delivery.outcome import Outcome
 from bus.log.port import StoredRecord
 from bus.message import Contact, Party, TextRange, decode, encode
-from bus.store.permission import suppression
+from bus.store.permission import consent_ledger
 from bus.store.port import Effect
 from workers.case.work import Identified, WorkItem
 from workers.packs import Pack
@@ -86,8 +86,8 @@ async def test_stop_is_written_in_the_same_outcome(worker: TriageWorker, engine:
     assert work.understanding.stop_contact
     (result,) = await engine.apply([Effect(outcome=outcome)])
     assert result.applied
-    rows = await engine.all(select(suppression))
-    assert [(row["person"], row["purpose"], row["source"]) for row in rows] == [("p-1", "marketing", "c-6")]
+    rows = await engine.all(select(consent_ledger))
+    assert [(row["person"], row["purpose"], row["given"], row["evidence"]) for row in rows] == [("p-1", "", 0, "c-6")]
 
 
 async def test_the_number_of_a_caller_tells_the_language(worker: TriageWorker) -> None:
