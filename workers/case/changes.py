@@ -15,13 +15,17 @@ from bus.message import Reply, decode, derive_id, encode, envelope
 from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
-from workers.case import events, model, rules
+from workers.case import events, model, rules, service
+from workers.case.chain import link
 from workers.case.events import EVENT_KINDS, CaseEvent, ReplyPlanned
 from workers.case.evolving import evolve
 from workers.case.hold import next_step
 from workers.case.model import CaseState
+from workers.case.promises import warn_at
 from workers.case.schema import case_event, cases
+from workers.case.waiting import look, needs_a_look
 from workers.case.work import CaseTimer
+from workers.packs.hours import OpeningHours
 
 __all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
 
@@ -92,8 +96,10 @@ class Draft:
     `state` is None only until `do(Open(...))`. Collects replies, timers and further writes into one `Outcome`.
     """
 
-    def __init__(self, state: CaseState | None, now: datetime) -> None:
+    def __init__(self, state: CaseState | None, now: datetime, *, hours: OpeningHours | None = None) -> None:
+        """`hours` are those in which people can read a warning; without them warnings go by the clock."""
         self._before = state
+        self._hours = hours
         self._state = state
         self.now = now
         self.events: list[CaseEvent] = []
@@ -168,10 +174,16 @@ class Draft:
         case_writes, case_records = changes(self._before, self._state, self.events, self.now)
         return Outcome(
             writes=(*case_writes, *self._ended(), *self.writes),
-            emit=(*case_records, *self.emit),
+            emit=(*case_records, *self._look(), *self.emit),
             replies=tuple(self.replies),
-            timers=(*self._reminders(), *self._hold(), *self.timers),
+            timers=(*self._reminders(), *self._hold(), *self._service(), *self.timers),
         )
+
+    def _look(self) -> Sequence[Record]:
+        """Whoever gives work out to people looks again when this case has more or less of it."""
+        if self._state is None or not needs_a_look(self._before, self._state):
+            return ()
+        return (look(self._state.tenant, f"{self._state.id}.{self._state.version}", self.now),)
 
     def _ended(self) -> Sequence[Write]:
         """What the ledger has to know of the case's end, or of its new beginning."""
@@ -187,37 +199,47 @@ class Draft:
         state = self._state
         if state is None or state.hold == before:
             return ()
-        timer = derive_id("t", state.tenant, state.id, "hold")
         if state.hold is None:
-            return (CancelTimer(id=timer),)
-        value = CaseTimer(tenant=state.tenant, case=state.id, kind="hold", detail=state.hold.heard.isoformat())
-        return (
-            SetTimer(
-                id=timer, due=next_step(state.hold)[1], topic=CASE_TIMER, key=state.id, kind="timer",
-                value=encode(value), tenant=state.tenant,
-            ),
-        )  # fmt: skip
+            return (CancelTimer(id=derive_id("t", state.tenant, state.id, "hold")),)
+        return (self._timer("hold", next_step(state.hold)[1], state.hold.heard.isoformat()),)
+
+    def _service(self) -> Sequence[SetTimer | CancelTimer]:
+        """One timer for the service promise that would be missed next."""
+        before = None if self._before is None else service.next_due(self._before)
+        after = None if self._state is None else service.next_due(self._state)
+        if self._state is None or after == before:
+            return ()
+        if after is None:
+            return (CancelTimer(id=derive_id("t", self._state.tenant, self._state.id, "service")),)
+        return (self._timer("service", after),)
 
     def _reminders(self) -> Sequence[SetTimer]:
-        """Every promise that was made has its time: when it comes and the promise is open, people are told."""
-        made = [event.promise for event in self.events if isinstance(event, events.PromiseMade)]
-        if not made:
-            return ()
+        """Every promise that was made has its time, and one before it: people are warned, then told that it came.
+
+        What is under way needs nobody before its time.
+        """
+        made = {event.promise.id for event in self.events if isinstance(event, events.PromiseMade)}
+        timers: list[SetTimer] = []
+        for promise in self.state.promises if made else ():
+            if promise.id not in made or promise.kept_at is not None:
+                continue
+            timers.append(self._timer("promise", promise.until, promise.id, promise.id))
+            if not promise.action:
+                near = warn_at(self.now, promise.until, self._hours)
+                timers.append(self._timer("promise-warning", near, promise.id, promise.id))
+        return timers
+
+    def _timer(self, kind: str, due: datetime, detail: str = "", *about: str) -> SetTimer:
         state = self.state
-        is_open = {promise.id: promise.until for promise in state.open_promises()}
-        return [
-            SetTimer(
-                id=derive_id("t", state.tenant, state.id, "promise", promise.id),
-                due=promise.until,
-                topic=CASE_TIMER,
-                key=state.id,
-                kind="timer",
-                value=encode(CaseTimer(tenant=state.tenant, case=state.id, kind="promise", detail=promise.id)),
-                tenant=state.tenant,
-            )
-            for promise in made
-            if is_open.get(promise.id) == promise.until
-        ]
+        return SetTimer(
+            id=derive_id("t", state.tenant, state.id, kind, *about),
+            due=due,
+            topic=CASE_TIMER,
+            key=state.id,
+            kind="timer",
+            value=encode(CaseTimer(tenant=state.tenant, case=state.id, kind=kind, detail=detail)),
+            tenant=state.tenant,
+        )
 
 
 def changes(
@@ -227,8 +249,10 @@ def changes(
     if after is None or not told:
         return (), ()
     writes = [_snapshot_write(before, after)]
-    first = 1 if before is None else before.version + 1
+    first, chain = (1, "") if before is None else (before.version + 1, before.chain)
     for seq, event in enumerate(told, start=first):
+        data = encode(event).decode()
+        chain = link(chain, data)
         writes.append(
             Write(
                 statement=_insert_event,
@@ -239,7 +263,8 @@ def changes(
                     "at": to_micros(event.at),
                     "kind": EVENT_KINDS[type(event)],
                     "actor": event.actor,
-                    "data": encode(event).decode(),
+                    "data": data,
+                    "chain": chain,
                 },
             )
         )

@@ -5,7 +5,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from workers.case import events, model, promises, service, temper
+from bus.message import encode
+from workers.case import callback, events, model, promises, service, temper, waiting
+from workers.case.chain import link
 from workers.case.events import CaseEvent
 from workers.case.model import CaseState, Promise, Question, ReplyNote
 
@@ -23,16 +25,19 @@ def evolve(state: CaseState | None, event: CaseEvent) -> CaseState:
         return CaseState(
             id=event.id, tenant=event.tenant, number=event.number, version=1, person=event.person,
             channel=event.channel, language=event.language, link=event.link, claims=event.claims,
-            siblings=event.siblings, disclosed=event.disclosed, created=event.at, updated=event.at,
+            siblings=event.siblings, disclosed=event.disclosed, chain=link("", encode(event).decode()),
+            created=event.at, updated=event.at,
         )  # fmt: skip
     if state is None:
         raise ValueError("the first event of a case opens it")
     change = _EVOLVE.get(type(event))
     changed: dict[str, Any] = change(state, event) if change is not None else {}
-    after = replace(state, version=state.version + 1, updated=event.at, **changed)
+    chain = link(state.chain, encode(event).decode())
+    after = replace(state, version=state.version + 1, chain=chain, updated=event.at, **changed)
     if changed.keys() & _ON_TIME:
         after = service.follow(after, event.at)
         after = replace(after, due=promises.due_of(after))
+        after = replace(after, **waiting.follow(after, event.at))
     return after
 
 
@@ -195,7 +200,7 @@ def _anything_else_answered(state: CaseState, event: events.AnythingElseAnswered
 def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
-        "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "",
+        "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "", "joined": (),
         "first_answer": None, "resolution": None,
     }  # fmt: skip
 
@@ -234,6 +239,12 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.Returned: lambda state, event: {"with_person": False, "assignee": "", "status": model.OPEN},
     events.Warned: lambda state, event: {"warned": True},
     events.Assigned: _assigned,
+    events.Offered: lambda state, event: {"offered": event.to if event.how == "made" else ""},
+    events.SteppedIn: lambda state, event: {"joined": tuple(dict.fromkeys((*state.joined, event.actor)))},
+    events.CallBackAsked: callback.asked,
+    events.CallBackTried: callback.tried,
+    events.CallBackMissed: callback.missed,
+    events.CallBackEnded: lambda state, event: {"callback": None},
     events.HoldStarted: _hold_started,
     events.HoldWarned: lambda state, event: {"hold": replace(state.hold, warned=True) if state.hold else None},
     events.HoldReturned: _hold_returned,

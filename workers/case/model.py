@@ -20,6 +20,7 @@ __all__ = [
     "STATUSES",
     "WAITING_CUSTOMER",
     "WAITING_PERSON",
+    "CallBack",
     "CaseState",
     "Hold",
     "Procedure",
@@ -141,6 +142,21 @@ class Hold(_Struct, frozen=True, kw_only=True):
     reply: str = ""
 
 
+class CallBack(_Struct, frozen=True, kw_only=True):
+    """Somebody shall be called at `number`, which keeps its place: the case waits for a person as before.
+
+    `line` is our number that was called, if one was. `tries` counts how often it was tried; `reply` is the sending
+    under way, `next_at` when the next try is due (None: whenever a person has time).
+    """
+
+    number: str
+    line: str = ""
+    asked: datetime
+    tries: int = 0
+    reply: str = ""
+    next_at: datetime | None = None
+
+
 class ReplyNote(_Struct, frozen=True, kw_only=True):
     """A reply and how far it came. `state` as in `bus.message.Status`, or `planned`."""
 
@@ -204,11 +220,20 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     """The calm notice to an abusive message has been given."""
     with_person: bool = False
     assignee: str = ""
+    waits_since: datetime | None = None
+    """Since when a person has to answer, without one having done so."""
+    offered: str = ""
+    """To whom the case is offered at this moment."""
+    joined: tuple[str, ...] = ()
+    """Supervisors who have stepped in beside whoever has the case."""
+    callback: CallBack | None = None
     hold: Hold | None = None
     supervisor: str = ""
     """Why a supervisor is called, until a person has answered; empty when nobody is."""
     done: tuple[str, ...] = ()
     """What was done for the customer, as `action:reference`."""
+    chain: str = ""
+    """The digest of the last event (`workers.case.chain`)."""
     created: datetime
     updated: datetime
     due: datetime | None = None

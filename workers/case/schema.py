@@ -57,6 +57,7 @@ case_event = Table(
     _text("kind"),
     _text("actor"),
     _text("data"),
+    _text("chain"),
     Index("ix_case_event_tenant_kind", "tenant", "kind", "at"),
 )
 """The timeline. `data` is the event as JSON, `kind` its tag. Reports ask what happened in a span of time: the index
