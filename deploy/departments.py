@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bus.delivery.worker import Worker
 from bus.log.topics import (
+    CASE_OFFERS,
     CASE_TIMER,
     CONTACT_IDENTIFIED,
     CONTACT_RECEIVED,
@@ -73,6 +74,12 @@ def _desk(core: Core) -> Worker:
     return DeskWorker(store=core.engine, clock=core.clock, pack=core.pack)
 
 
+def _offers(core: Core) -> Worker:
+    from workers.desk.offering import OfferWorker
+
+    return OfferWorker(store=core.engine, clock=core.clock)
+
+
 def _files(core: Core) -> Worker:
     from workers.desk.files import FileKeeper
 
@@ -89,6 +96,7 @@ GROUPS: dict[str, Callable[[Core], Worker]] = {
     "support": _support,
     "desk": _desk,
     "desk-files": _files,
+    "offers": _offers,
 }
 """In the order of a contact's way."""
 
@@ -108,5 +116,6 @@ def topics_by_group(channels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         "case": (REPLY_STATUS, CASE_TIMER),
         **{name: (work_topic(name, "live"), work_topic(name, "deferred")) for name in DEPARTMENTS},
         "desk-files": (CONTACT_IDENTIFIED,),
+        "offers": (CASE_OFFERS,),
     }
     return {name: read[name] for name in GROUPS} | {f"send-{name}": (reply_topic(name),) for name in channels}

@@ -15,6 +15,10 @@ __all__ = [
     "AnythingElseAnswered",
     "AnythingElseAsked",
     "Assigned",
+    "CallBackAsked",
+    "CallBackEnded",
+    "CallBackMissed",
+    "CallBackTried",
     "CaseEvent",
     "Closed",
     "HandedOver",
@@ -24,6 +28,7 @@ __all__ = [
     "HoldWarned",
     "Joined",
     "Noted",
+    "Offered",
     "Opened",
     "OutcomeChosen",
     "Parted",
@@ -43,6 +48,7 @@ __all__ = [
     "ReplyPlanned",
     "ReplyProgress",
     "Returned",
+    "SteppedIn",
     "SupervisorCalled",
     "TargetMissed",
     "Targeted",
@@ -268,6 +274,48 @@ class Assigned(CaseEventBase, frozen=True, kw_only=True, tag="assigned"):
     to: str
 
 
+class Offered(CaseEventBase, frozen=True, kw_only=True, tag="offered"):
+    """The case was offered to a person, or what became of that. `how`: made, accepted, declined, timed-out, returned
+    (the person went away), withdrawn (nothing to do any more, or somebody else took it)."""
+
+    to: str
+    how: str
+    reason: str = ""
+
+
+class SteppedIn(CaseEventBase, frozen=True, kw_only=True, tag="stepped-in"):
+    """A supervisor joined whoever has the case, and may write to the customer as well."""
+
+
+class CallBackAsked(CaseEventBase, frozen=True, kw_only=True, tag="callback-asked"):
+    """The customer wants to be called, and keeps the place in the queue."""
+
+    number: str
+    line: str = ""
+
+
+class CallBackTried(CaseEventBase, frozen=True, kw_only=True, tag="callback-tried"):
+    """A person calls: `reply` is the sending that rings first the person and then the customer; empty when the person
+    dials by hand."""
+
+    reply: str = ""
+
+
+class CallBackMissed(CaseEventBase, frozen=True, kw_only=True, tag="callback-missed"):
+    """A try found nobody. `reason`: customer, representative (did not pick up), doubt (nobody knows whether it rang);
+    `next_at`: the next try, None when there is none."""
+
+    reason: str
+    next_at: datetime | None = None
+
+
+class CallBackEnded(CaseEventBase, frozen=True, kw_only=True, tag="callback-ended"):
+    """Nobody has to be called any more. `how`: talked, came-back (the customer was first), written (after the last
+    try), closed."""
+
+    how: str
+
+
 class HoldStarted(CaseEventBase, frozen=True, kw_only=True, tag="hold-started"):
     """The customer waits on a live channel; again with another reason while it lasts. `reason`: `workers.case.hold`."""
 
@@ -301,9 +349,10 @@ class SupervisorCalled(CaseEventBase, frozen=True, kw_only=True, tag="supervisor
 
 
 class Noted(CaseEventBase, frozen=True, kw_only=True, tag="noted"):
-    """Something for people to read; never shown to the customer."""
+    """Something for people to read; never shown to the customer. `to`: whom it is for; empty: all colleagues."""
 
     text: str
+    to: str = ""
 
 
 class Joined(CaseEventBase, frozen=True, kw_only=True, tag="joined"):
@@ -361,6 +410,12 @@ CaseEvent = (
     | Returned
     | Warned
     | Assigned
+    | Offered
+    | SteppedIn
+    | CallBackAsked
+    | CallBackTried
+    | CallBackMissed
+    | CallBackEnded
     | HoldStarted
     | HoldWarned
     | HoldReturned
