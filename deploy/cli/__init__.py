@@ -16,6 +16,7 @@ __all__ = ["main"]
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),
+        "deploy.cli.report": ("reports",),
         "deploy.cli.staff": ("staff",),
         "deploy.cli.operate": ("doctor", "config", "migrate"),
         "deploy.cli.measure": ("bench",),

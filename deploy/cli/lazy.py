@@ -26,6 +26,7 @@ SHORT_HELP = {
     "policy": "What the rules say to a proposal.",
     "campaigns": "Mails to customers who agreed to them.",
     "staff": "Who works here, and what each may do.",
+    "reports": "Figures by day, channel, department, language and operator.",
     "doctor": "Check this installation, with fixes.",
     "config": "Settings and where each came from.",
     "migrate": "Carry a data folder over to Kafka and PostgreSQL.",

@@ -20,7 +20,7 @@ CONTRACT = {
     "dead-letters show", "dead-letters retry", "dead-letters discard", "triage explain", "triage train",
     "triage evaluate", "policy judge", "campaigns start", "doctor", "config show", "bench", "chaos", "migrate",
     "replay", "topics plan", "topics apply",
-    "staff add", "staff list", "staff remove", "staff link",
+    "reports", "staff add", "staff list", "staff remove", "staff link",
 }  # fmt: skip
 CHANNELS = ("email", "chat", "phone", "post")
 
