@@ -15,12 +15,14 @@ __all__ = [
     "AnythingElseAnswered",
     "AnythingElseAsked",
     "Assigned",
+    "BreakOffered",
     "CallBackAsked",
     "CallBackEnded",
     "CallBackMissed",
     "CallBackTried",
     "CaseEvent",
     "Closed",
+    "ConversationEnded",
     "HandedOver",
     "HoldEnded",
     "HoldReturned",
@@ -32,6 +34,7 @@ __all__ = [
     "Opened",
     "OutcomeChosen",
     "Parted",
+    "PraiseGiven",
     "ProcedureEnded",
     "ProcedureMoved",
     "PromiseBroken",
@@ -43,6 +46,7 @@ __all__ = [
     "ProofGiven",
     "QuestionAsked",
     "QuestionSettled",
+    "Rated",
     "Received",
     "Reopened",
     "ReplyPlanned",
@@ -50,6 +54,7 @@ __all__ = [
     "Returned",
     "SteppedIn",
     "SupervisorCalled",
+    "SurveyAsked",
     "TargetMissed",
     "Targeted",
     "Understood",
@@ -98,7 +103,8 @@ class Received(CaseEventBase, frozen=True, kw_only=True, tag="received"):
     text: str = ""
     subject: str = ""
     request: str = ""
-    """The channel-neutral signal, if there was one: person, callback, voicemail, confirm, ended."""
+    """The channel-neutral signal, if there was one: person, callback, voicemail, confirm, ended; or rating, for a contact
+    that is nothing but the score we asked for."""
     attachments: tuple[str, ...] = ()
     """Names or media types of what came with it."""
     quality: str = "ok"
@@ -115,6 +121,8 @@ class Understood(CaseEventBase, frozen=True, kw_only=True, tag="understood"):
     language: str = ""
     tone: str = "calm"
     urgency: int = 0
+    danger: str = ""
+    """emergency, self-harm, threat, or nothing."""
     legal: str = ""
     reasons: tuple[str, ...] = ()
 
@@ -343,9 +351,51 @@ class HoldEnded(CaseEventBase, frozen=True, kw_only=True, tag="hold-ended"):
 
 
 class SupervisorCalled(CaseEventBase, frozen=True, kw_only=True, tag="supervisor-called"):
-    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise."""
+    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise, danger, satisfaction."""
 
     reason: str
+
+
+class ConversationEnded(CaseEventBase, frozen=True, kw_only=True, tag="conversation-ended"):
+    """A live conversation was ended, with courtesy, because of how the customer spoke; the matter goes on in writing.
+
+    `actor` is the person who ended it, or the machine. `reason`: `workers.case.protection.REASONS`. `follow_up` is the
+    channel of the written follow-up. It speaks against nobody: whatever is counted leaves this conversation out.
+    """
+
+    channel: str
+    reason: str
+    follow_up: str
+
+
+class BreakOffered(CaseEventBase, frozen=True, kw_only=True, tag="break-offered"):
+    """Whoever was abused may have a rest."""
+
+    to: str
+    minutes: int
+
+
+class PraiseGiven(CaseEventBase, frozen=True, kw_only=True, tag="praise-given"):
+    """The customer praised somebody, in these words. `names`: who is meant; `told`: to whose people it was passed on."""
+
+    contact: str
+    words: str
+    names: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+class SurveyAsked(CaseEventBase, frozen=True, kw_only=True, tag="survey-asked"):
+    """The customer was asked at the end how satisfied he is, from 1 to 5."""
+
+    channel: str
+
+
+class Rated(CaseEventBase, frozen=True, kw_only=True, tag="rated"):
+    """The customer's answer: 1 (very unsatisfied) to 5 (very satisfied)."""
+
+    contact: str
+    channel: str
+    score: int
 
 
 class Noted(CaseEventBase, frozen=True, kw_only=True, tag="noted"):
@@ -421,6 +471,11 @@ CaseEvent = (
     | HoldReturned
     | HoldEnded
     | SupervisorCalled
+    | ConversationEnded
+    | BreakOffered
+    | PraiseGiven
+    | SurveyAsked
+    | Rated
     | Noted
     | Joined
     | AnythingElseAsked

@@ -16,6 +16,7 @@ __all__ = ["evolve"]
 KEPT_REPLIES = 20
 KEPT_CONTACTS = 20
 KEPT_PROMISES = 20
+KEPT_HELPERS = 20
 """Bounds of what a snapshot repeats of the timeline; the timeline itself forgets nothing."""
 
 
@@ -58,6 +59,9 @@ def _received(state: CaseState, event: events.Received) -> dict[str, Any]:
     if event.request == "ended":
         # Whoever hangs up asks for nothing: the case stays as it is, a closed one closed.
         return changed | {"routes": {**state.routes, route.channel: replace(route, left=True)}}
+    if event.request == "rating":
+        # A number from 1 to 5 asks for nothing either.
+        return changed | {"routes": {**state.routes, route.channel: route}, "channel": route.channel}
     if event.request in _LEFT:
         route = replace(route, left=True)
     if state.anything_else_answered is not None:
@@ -99,6 +103,7 @@ def _replied(state: CaseState, event: events.ReplyPlanned) -> dict[str, Any]:
     }
     if event.actor != model.MACHINE:
         changed |= {"status": model.WAITING_CUSTOMER, "supervisor": ""}
+        changed["helpers"] = tuple(dict.fromkeys((*state.helpers, event.actor)))[-KEPT_HELPERS:]
     if state.hold is not None and state.hold.channel == event.channel:
         changed["hold"] = replace(state.hold, heard=event.at, warned=False)
     if event.reply_kind in service.ANSWERS and not event.to_person:
@@ -201,6 +206,7 @@ def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
         "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "", "joined": (),
+        "ended": "", "survey_asked": None,
         "first_answer": None, "resolution": None,
     }  # fmt: skip
 
@@ -250,6 +256,10 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.HoldReturned: _hold_returned,
     events.HoldEnded: lambda state, event: {"hold": None},
     events.SupervisorCalled: lambda state, event: {"supervisor": event.reason},
+    events.ConversationEnded: lambda state, event: {"ended": event.reason},
+    events.PraiseGiven: lambda state, event: {"praised": True},
+    events.SurveyAsked: lambda state, event: {"survey_asked": event.at},
+    events.Rated: lambda state, event: {"satisfaction": event.score, "survey_asked": None},
     events.AnythingElseAsked: _anything_else,
     events.AnythingElseAnswered: _anything_else_answered,
     events.OutcomeChosen: lambda state, event: {"outcome": event.outcome},

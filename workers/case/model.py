@@ -230,6 +230,15 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     hold: Hold | None = None
     supervisor: str = ""
     """Why a supervisor is called, until a person has answered; empty when nobody is."""
+    ended: str = ""
+    """Why a live conversation was ended (`workers.case.protection.REASONS`), until the case is opened again."""
+    helpers: tuple[str, ...] = ()
+    """The people who have answered the customer."""
+    praised: bool = False
+    survey_asked: datetime | None = None
+    """When the customer was asked how satisfied he is; None again once he has said so or the case is opened again."""
+    satisfaction: int = 0
+    """The last score, 1 to 5; 0: none was given."""
     done: tuple[str, ...] = ()
     """What was done for the customer, as `action:reference`."""
     chain: str = ""

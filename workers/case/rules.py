@@ -153,6 +153,9 @@ def _receive(state: CaseState, received: events.Received, now: datetime) -> tupl
     if received.request == "ended":
         # A line that goes dead after the end is no new word.
         return (received, *hold.end(state, "left", now))
+    if received.request == "rating":
+        # A score is an answer to our own question, and opens nothing.
+        return (received,)
     if state.status == model.CLOSED and not received.automatic:
         return (events.Reopened(at=now, actor=received.actor), received)
     if state.with_person and not received.automatic:
@@ -162,7 +165,8 @@ def _receive(state: CaseState, received: events.Received, now: datetime) -> tupl
 
 
 def _understand(state: CaseState, command: Understand, now: datetime) -> tuple[CaseEvent, ...]:
-    reason = temper.supervisor_for(state, command.understood.tone, command.supervisor_at)
+    understood = command.understood
+    reason = temper.supervisor_for(state, understood.tone, command.supervisor_at, danger=bool(understood.danger))
     called = (events.SupervisorCalled(at=now, reason=reason),) if reason else ()
     return (command.understood, *called)
 
@@ -185,7 +189,7 @@ def _track(state: CaseState, progress: events.ReplyProgress, now: datetime) -> t
     if note is None or STATE_RANK.get(progress.state, 0) <= STATE_RANK.get(note.state, -1):
         return ()
     lost = progress.state == "failed" and progress.permanent
-    if not lost or note.kind in ("goodbye", "hold", "acknowledgement", "survey"):
+    if not lost or note.kind in ("goodbye", "hold", "acknowledgement", "survey", "internal"):
         return (progress,)
     if state.status == model.CLOSED and progress.reason == "closed":
         # It was not sent because the case had come to its end without it.

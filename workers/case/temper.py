@@ -18,11 +18,14 @@ def rises(state: CaseState, tone: str) -> int:
     return state.rises + (_rank(tone) > _rank(state.tone))
 
 
-def supervisor_for(state: CaseState, tone: str, level: str) -> str:
-    """Why a supervisor is called after a contact of `tone`: abuse, angry, or nothing.
+def supervisor_for(state: CaseState, tone: str, level: str, *, danger: bool = False) -> str:
+    """Why a supervisor is called after a contact of `tone`: danger, abuse, angry, or nothing.
 
-    `level` is the tone from which on the company wants its supervisors to know at once.
+    `level` is the tone from which on the company wants its supervisors to know at once; `danger` to somebody's life is
+    said however often a supervisor was called for less.
     """
+    if danger:
+        return "" if state.supervisor == "danger" else "danger"
     if state.supervisor:
         return ""
     if tone == "abusive":

@@ -145,7 +145,7 @@ function systemLines(events) {
 export function systemWords(event) {
   const values = {
     actor: actorName(event.actor),
-    channel: channelName(event.channel || ""),
+    channel: channelName(event.follow_up || event.channel || event.told || ""),
     department: departmentName(event.department || ""),
     issue: (event.intents || []).slice(0, 1).map(issueName).join(", "),
     percent: Math.round((event.confidence || 0) * 100),
@@ -154,11 +154,15 @@ export function systemWords(event) {
     action: tOr(`action.${event.action}`, event.action || ""),
     reference: event.reference || "",
     amount: event.amount ? formatMoney(event.amount, event.currency) : "",
-    what: event.promise ? tOr(`promise.${event.promise.what}`, event.promise.what) : "",
+    what: tOr(`promise.${event.promise?.what ?? event.what}`, event.promise?.what ?? event.what ?? ""),
     until: event.promise ? `${formatDay(event.promise.until)} ${formatTime(event.promise.until)}` : "",
     reason: event.kind.startsWith("hold-") ? t(`hold.${event.reason || "busy"}`) : reasonName(event.reason || ""),
     seconds: event.seconds ?? 0,
     returns: event.returns ?? 0,
+    minutes: event.minutes ?? 0,
+    score: event.score ?? 0,
+    words: event.words || "",
+    names: (event.names || []).join(", "),
     state: tOr(`reply.state.${event.state}`, event.state || ""),
     by: tOr(`proof.by.${event.by}`, event.by || ""),
     name: tOr(`procedure.${event.name || event.procedure?.name}`, event.name || event.procedure?.name || ""),
@@ -171,6 +175,9 @@ export function systemWords(event) {
     (event.kind === "assigned" && event.to === event.actor && "event.assigned.took") ||
     (event.kind === "understood" && !values.issue && "event.understood.nothing") ||
     (event.kind === "hold-ended" && event.how !== "closed" && `event.hold-ended.${event.how}`) ||
+    (event.kind === "promise-broken" && event.told && "event.promise-broken.told") ||
+    (event.kind === "praise-given" && values.names && "event.praise-given.names") ||
+    (event.kind === "service-missed" && `event.service-missed.${event.target}`) ||
     (event.kind === "anything-else-answered" && `event.anything-else-answered.${event.answer}`) ||
     `event.${event.kind}`;
   return tOr(variant, null) ? t(variant, values) : event.kind;
