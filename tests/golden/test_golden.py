@@ -28,6 +28,8 @@ KINDS = {
     "case_changed_waiting": CaseChanged,
     "case_state_parted": CaseState,
     "case_changed_parted": CaseChanged,
+    "reply_marketing": Reply,
+    "case_state_cared": CaseState,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 

@@ -103,8 +103,8 @@ class Received(CaseEventBase, frozen=True, kw_only=True, tag="received"):
     text: str = ""
     subject: str = ""
     request: str = ""
-    """The channel-neutral signal, if there was one: person, callback, voicemail, confirm, ended; or rating, for a contact
-    that is nothing but the score we asked for."""
+    """The channel-neutral signal, if there was one: person, callback, voicemail, confirm, ended; or rating, for a
+    contact that is nothing but the score we asked for."""
     attachments: tuple[str, ...] = ()
     """Names or media types of what came with it."""
     quality: str = "ok"
@@ -376,7 +376,7 @@ class BreakOffered(CaseEventBase, frozen=True, kw_only=True, tag="break-offered"
 
 
 class PraiseGiven(CaseEventBase, frozen=True, kw_only=True, tag="praise-given"):
-    """The customer praised somebody, in these words. `names`: who is meant; `told`: to whose people it was passed on."""
+    """The customer praised somebody, in these words. `names`: who is meant, `told`: who was told."""
 
     contact: str
     words: str
