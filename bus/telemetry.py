@@ -177,6 +177,18 @@ class Metrics:
             "rebalances", "Times that the partitions of a member changed", ["group"], registry=self.registry
         )
         self.dead_letters = Counter("dead_letters", "Records given up", ["group", "reason"], registry=self.registry)
+        self.promises = Counter(
+            "promises",
+            "Promises to customers whose time has come: kept, broken, or due to be looked after by a person",
+            ["result"],
+            registry=self.registry,
+        )
+        self.service_missed = Counter(
+            "service_promises_missed",
+            "Service promises that were not kept in time, by target (first-answer, resolution)",
+            ["channel", "target"],
+            registry=self.registry,
+        )
         self.timer_lateness = Histogram(
             "timer_lateness_seconds", "How late a timer fired", buckets=_BUCKETS, registry=self.registry
         )

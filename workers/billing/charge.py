@@ -97,7 +97,7 @@ class DisputedCharge:
             )
             if turn.authorised:
                 self._explain_error(turn, file, wrong)
-            self._done(turn, file, wrong)
+            self._done(turn, file, wrong, refund_id)
             return Report("refunded")
         if verdict.missing != ("confirmation",):
             self._explain(turn, file)
@@ -163,19 +163,22 @@ class DisputedCharge:
             amount=self._money(turn, wrong),
         )  # fmt: skip
 
-    def _done(self, turn: Turn, file: OrderFile, wrong: Wrong) -> None:
-        days = turn.pack.policy.refunds.arrives_working_days
+    def _done(self, turn: Turn, file: OrderFile, wrong: Wrong, refund: str) -> None:
+        until = turn.working_days(turn.pack.policy.refunds.arrives_working_days)
+        turn.promise("refund", until, action=f"refund:{refund}")
         turn.say(
             "charge.refunded", amount=self._money(turn, wrong), date=turn.date(turn.now), order=file.order.id,
-            method=self._method(turn, wrong.charge), until=turn.date(turn.working_days(days)),
+            method=self._method(turn, wrong.charge), until=turn.date(until),
         )  # fmt: skip
 
     def _repaid(self, turn: Turn, file: OrderFile, wrong: Wrong) -> Step:
         refund = next(refund for refund in file.refunds if refund.reason == wrong.reason)
-        days = turn.pack.policy.refunds.arrives_working_days
+        until = turn.working_days(turn.pack.policy.refunds.arrives_working_days, since=refund.at)
+        if until > turn.now:
+            turn.promise("refund", until, action=f"refund:{refund.id}")
         turn.say(
             "charge.repaid", amount=turn.money(refund.amount, refund.currency), date=turn.date(refund.at),
             order=file.order.id, method=self._method(turn, wrong.charge),
-            until=turn.date(turn.working_days(days, since=refund.at)),
+            until=turn.date(until),
         )  # fmt: skip
         return Report("explained", "explained")

@@ -1,5 +1,7 @@
 """Where is my money: the refunds of an order, and when they arrive."""
 
+from datetime import timedelta
+
 from workers.dialogue import ORDER, NeedFacts, Person, Report, Step, Turn
 from workers.dialogue.orders import open_order
 
@@ -22,7 +24,9 @@ class RefundStatus:
         for refund in file.refunds:
             arrives = turn.working_days(days, since=refund.at)
             charge = next(charge for charge in file.charges if charge.id == refund.charge)
-            key = "refund.on-its-way" if arrives >= turn.now else "refund.should-be-there"
+            key = "refund.on-its-way" if arrives > turn.now else "refund.should-be-there"
+            if arrives > turn.now:
+                turn.promise("refund", arrives, action=f"refund:{refund.id}")
             turn.say(
                 key, amount=turn.money(refund.amount, refund.currency), date=turn.date(refund.at),
                 method=turn.phrase(f"method.{charge.method}", mark=charge.mark), until=turn.date(arrives),
@@ -30,7 +34,10 @@ class RefundStatus:
             )  # fmt: skip
         if file.refunds:
             return Report("explained", "explained")
-        if any(back.kind == "refund" for back in file.returns):
-            turn.say("refund.after-return", order=file.order.id, days=turn.pack.policy.returns.refund_days)
+        back = next((back for back in file.returns if back.kind == "refund"), None)
+        if back is not None:
+            days = turn.pack.policy.returns.refund_days
+            turn.promise("refund-after-return", turn.now + timedelta(days=days), action=f"return:{back.id}")
+            turn.say("refund.after-return", order=file.order.id, days=days)
             return Report("explained", "explained")
         return Person("no refund is under way", say="refund.none")

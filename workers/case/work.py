@@ -4,7 +4,7 @@ import msgspec
 
 from bus.message import Contact
 
-__all__ = ["CaseTimer", "Entity", "Identified", "Intent", "Look", "Understanding", "WorkItem"]
+__all__ = ["CaseTimer", "Entity", "Identified", "Intent", "Look", "Matter", "Understanding", "WorkItem"]
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +42,18 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
 
 
+class Matter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A further matter of a contact, as sure as the first one: its label, who deals with it, and the entities in the
+    words that name it. `legal` as in `Understanding`.
+    """
+
+    label: str
+    confidence: float
+    department: str
+    legal: str = ""
+    entities: tuple[Entity, ...] = ()
+
+
 class Understanding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Triage's result.
 
@@ -63,10 +75,16 @@ class Understanding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     done: bool = False
     request_person: bool = False
     stop_contact: bool = False
+    danger: str = ""
+    """emergency (fire, injury), self-harm, threat (against somebody's life or safety), or nothing."""
+    praise: bool = False
+    """The text praises whoever served the customer, and takes nothing of it back."""
     legal: str = ""
     tone: str = "calm"
     urgency: int = 0
     entities: tuple[Entity, ...] = ()
+    also: tuple[Matter, ...] = ()
+    """Further matters in the same words, each of which becomes a case of its own."""
     reasons: tuple[str, ...] = ()
 
     @property

@@ -1,7 +1,7 @@
 """The case's own worker: what became of replies, and what time brings about."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bus.clock import Clock
 from bus.delivery.outcome import NOTHING, Outcome
@@ -15,9 +15,14 @@ from workers.case import events, model
 from workers.case.changes import Draft, load_case, load_cases, reply_id
 from workers.case.hold import end, has_left, next_step, words_of
 from workers.case.model import PERSON_PROMISE, CaseState
+from workers.case.overdue import break_promise, look_after, warn_of_promise
 from workers.case.rules import Close, HandOver, Refused, Track
+from workers.case.service import missed
+from workers.case.telling import tell_customer
 from workers.case.work import CaseTimer
 from workers.packs import Pack
+from workers.packs.hours import add_open_time
+from workers.records import Records, SqlRecords
 from workers.records.money import format_date
 
 __all__ = ["CaseWorker"]
@@ -32,9 +37,12 @@ class CaseWorker:
     group = "case"
     topics: Sequence[str] = (REPLY_STATUS, CASE_TIMER)
 
-    def __init__(self, *, store: Store, clock: Clock, pack: Pack, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, pack: Pack, metrics: Metrics | None = None, records: Records | None = None
+    ) -> None:
         self._store = store
         self._metrics = metrics
+        self._records = records or SqlRecords(store)
         self._clock = clock
         self._pack = pack
         self._cache: dict[tuple[str, str], CaseState] = {}
@@ -59,23 +67,61 @@ class CaseWorker:
             timer = decode(record.value, CaseTimer)
             draft = await self._draft(timer.tenant, timer.case)
             if draft is not None:
-                self._timer(draft, timer)
+                await self._timer(draft, timer)
         return NOTHING if draft is None or not (draft.events or draft.writes) else draft.outcome()
 
     async def _draft(self, tenant: str, case_id: str) -> Draft | None:
         state = self._cache.pop((tenant, case_id), None) or await load_case(self._store, tenant, case_id)
         # A reply without a case (a campaign's letter nobody answered) has no timeline to keep.
-        return None if state is None else Draft(state, self._clock.now())
+        return None if state is None else Draft(state, self._clock.now(), hours=self._pack.policy.service.hours)
 
-    def _timer(self, draft: Draft, timer: CaseTimer) -> None:
+    async def _timer(self, draft: Draft, timer: CaseTimer) -> None:
         if timer.kind == "closing-notice":
             self._notice_ran_out(draft, timer.detail)
         elif timer.kind == "reminder":
             self._question_ran_out(draft, timer.detail)
-        elif timer.kind == "promise":
-            _promise_is_due(draft, timer.detail)
+        elif timer.kind in ("promise", "promise-warning"):
+            await self._promise(draft, timer)
+        elif timer.kind == "service":
+            self._service_missed(draft)
         elif timer.kind == "hold":
             self._hold_goes_on(draft, timer.detail)
+
+    async def _promise(self, draft: Draft, timer: CaseTimer) -> None:
+        """The time of a promise has come, or its end is near. The same timer may fire twice, late, or for nothing."""
+        promise = draft.state.promise(timer.detail)
+        if promise is None:
+            in_time = (p.kept_at for p in draft.state.promises if p.id == timer.detail and p.until <= draft.now)
+            if timer.kind == "promise" and next(in_time, None) is not None:
+                self._count_promise("kept")
+        elif timer.kind == "promise-warning":
+            warn_of_promise(draft, promise)
+        elif promise.until <= draft.now and not promise.over:
+            if promise.action:
+                await look_after(draft, self._pack, self._records, promise)
+                self._count_promise("due" if draft.state.promise(promise.id) else "kept")
+            else:
+                await break_promise(draft, self._pack, self._records, promise)
+                self._count_promise("broken")
+
+    def _count_promise(self, result: str) -> None:
+        if self._metrics is not None:
+            self._metrics.promises.labels(result).inc()
+
+    def _service_missed(self, draft: Draft) -> None:
+        """A service promise to everybody was missed: who has no answer, and nobody to give it, gets a person."""
+        channel = draft.state.channel
+        for event in missed(draft.state, draft.now):
+            draft.tell(event)
+            if self._metrics is not None:
+                self._metrics.service_missed.labels(channel, event.target).inc()
+            if draft.state.status == model.OPEN:
+                draft.do(HandOver(reason="service", until=self._soon(draft)))
+
+    def _soon(self, draft: Draft) -> datetime:
+        """The time that is named to whom we owe something: so many hours in which people work."""
+        service = self._pack.policy.service
+        return add_open_time(service.hours, draft.now, timedelta(hours=service.again_open_hours))
 
     def _hold_goes_on(self, draft: Draft, heard: str) -> None:
         """Somebody waits on a live channel and has heard nothing since: warn the representative, then come back."""
@@ -95,7 +141,10 @@ class CaseWorker:
                 draft.tell(event)
             return
         language = self._pack.language(state.language)
-        promised = next((p.until for p in state.open_promises() if p.id == PERSON_PROMISE), None)
+        if words_of(hold) == "hold.let-go" and not state.awaits_person():
+            # Who is let go is told by when an answer comes: that is a promise.
+            draft.do(HandOver(reason="hold", until=self._soon(draft)))
+        promised = next((p.until for p in draft.state.open_promises() if p.id == PERSON_PROMISE), None)
         text = self._pack.phrase(
             language, words_of(hold), reason=self._pack.phrase(language, f"hold.reason.{hold.reason}"),
             number=state.number, date=format_date(promised or draft.now, language),
@@ -120,7 +169,7 @@ class CaseWorker:
         draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
         if not _close_if_complete(draft):
             # Something is still open (an answer that never arrived): then it is a person's, not a forgotten case.
-            draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
+            draft.do(HandOver(reason="could not be closed", until=self._soon(draft)))
             return
         self._say_goodbye(draft, "closing.notice", asked_at)
 
@@ -133,13 +182,17 @@ class CaseWorker:
         if state.with_person or state.status == model.CLOSED:
             return
         if state.channel == "post":
-            draft.do(HandOver(reason="no answer to our letter", until=draft.now + _SOON))
+            draft.do(HandOver(reason="no answer to our letter", until=self._soon(draft)))
+            return
+        if state.siblings and state.channel in LIVE_CHANNELS:
+            # Another matter of the same conversation came in between: silence here is no answer of the customer.
+            draft.do(HandOver(reason="another matter", until=self._soon(draft)))
             return
         draft.tell(events.OutcomeChosen(at=draft.now, outcome="unanswered"))
         draft.tell(events.AnythingElseAsked(at=draft.now, channel=state.channel))
         draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
         if not _close_if_complete(draft):
-            draft.do(HandOver(reason="could not be closed", until=draft.now + _SOON))
+            draft.do(HandOver(reason="could not be closed", until=self._soon(draft)))
             return
         self._say_goodbye(draft, "closing.unanswered", asked_at)
 
@@ -148,30 +201,9 @@ class CaseWorker:
         route = state.route()
         if route is None or route.channel in LIVE_CHANNELS or route.channel not in _SAYS_GOODBYE:
             return
-        language = self._pack.language(state.language)
-        company = self._pack.company(language)
-        greeting = "letter.greeting.named" if route.address.name else "letter.greeting.plain"
-        text = "\n\n".join(
-            (
-                self._pack.phrase(language, greeting, company=company, name=route.address.name),
-                self._pack.phrase(language, key, company=company, number=state.number),
-                self._pack.phrase(language, "letter.footer", company=company, number=state.number),
-            )
+        tell_customer(
+            draft, self._pack, route, key, kind="goodbye", decision=f"closing {asked_at}", footer="letter.footer"
         )
-        subject = route.subject if route.subject.startswith("Re: ") else f"Re: {route.subject}"
-        draft.reply(
-            Reply(
-                id=reply_id(state, f"closing {asked_at}", route.channel, route.address.address),
-                tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
-                text=text, language=language, kind="goodbye", conversation=route.conversation,
-                in_reply_to=route.in_reply_to, references=route.references, subject=subject,
-                case_number=state.number,
-            )
-        )  # fmt: skip
-
-
-_SOON = timedelta(hours=4)
-"""Half a working day, as for an answer that could not be delivered."""
 
 
 def _track(draft: Draft, status: Status) -> None:
@@ -195,13 +227,3 @@ def _close_if_complete(draft: Draft) -> bool:
     except Refused:
         return False
     return True
-
-
-def _promise_is_due(draft: Draft, promise_id: str) -> None:
-    """A promise is due and open: it goes to the top of the desk's queue, whoever made it."""
-    promise = next((p for p in draft.state.open_promises() if p.id == promise_id), None)
-    if promise is None or promise.until > draft.now:
-        return
-    draft.tell(events.PromiseDue(at=draft.now, id=promise.id, what=promise.what))
-    if not draft.state.with_person:
-        draft.do(HandOver(reason="promise due", until=promise.until, what=promise.what))

@@ -15,6 +15,7 @@ from workers.case.changes import Draft, reply_id
 from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
 from workers.case.work import CaseTimer, WorkItem
+from workers.dialogue.matters import ask_next
 from workers.packs import Pack
 from workers.packs.hours import add_open_time
 from workers.policy.calendar import add_working_days
@@ -86,6 +87,10 @@ class Turn:
         """Ledger rows of earlier answers that have not left (`workers.dialogue.overtaken`), oldest first."""
         self.stands = False
         """Whether those answer this contact as well."""
+        self.waiting: list[CaseState] = []
+        """Other matters of this customer that wait for their turn in the same conversation, the oldest first."""
+        self.opened: list[Draft] = []
+        """Further cases that this turn changes beside its own (`workers.dialogue.matters`)."""
         self._finished: list[Draft] = []
         self._parts: list[str] = []
         self._closing_words = ""
@@ -193,6 +198,12 @@ class Turn:
         """The kind of the reply, as far as it is decided."""
         return self._kind
 
+    def say_before_the_end(self, key: str, **values: object) -> None:
+        """Put a sentence on the reply, before the one that asks whether there is anything else."""
+        self.say(key, **values)
+        if len(self._parts) > 1 and self._parts[-2] == self._closing_words:
+            self._parts[-2:] = reversed(self._parts[-2:])
+
     def also_answers(self, reply: Reply) -> None:
         """The reply of this turn answers what an earlier one would have answered."""
         self._answers = (*reply.answers, *self._answers)
@@ -242,12 +253,16 @@ class Turn:
 
     def ask(self, kind: str, about: tuple[str, ...] = ()) -> None:
         """Wait for the customer's answer to what was said."""
-        self.draft.tell(
+        self.ask_in(self.draft, kind, about)
+        self.expect("question")
+
+    def ask_in(self, draft: Draft, kind: str, about: tuple[str, ...] = ()) -> None:
+        """Let a case wait for the customer's answer to what is said in this turn."""
+        draft.tell(
             events.QuestionAsked(at=self.now, question=model.Question(kind=kind, about=about, asked_at=self.now))
         )
-        self.expect("question")
         notice = timedelta(days=self.pack.policy.service.closing_notice_days)
-        self._timer("reminder", self.now + (LIVE_SILENCE if self.live else notice), self.now.isoformat())
+        self._timer("reminder", self.now + (LIVE_SILENCE if self.live else notice), self.now.isoformat(), draft)
 
     def settle(self, answer: str = "") -> None:
         """The pending question is answered."""
@@ -256,7 +271,10 @@ class Turn:
             self.draft.tell(events.QuestionSettled(at=self.now, question=pending.kind, answer=answer))
 
     def ask_anything_else(self) -> None:
-        """Every solution ends with it, and with the notice after which the case closes by itself."""
+        """Every solution ends with it, and with the notice after which the case closes by itself. On a live channel
+        the matters that wait come first."""
+        if ask_next(self):
+            return
         key = "anything-else.ask" if self.live else f"anything-else.{'letter' if self.paper else 'notice'}"
         days = self.pack.policy.service.closing_notice_days
         until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
@@ -266,11 +284,15 @@ class Turn:
         self.expect("answer")
         self._timer("closing-notice", until, self.now.isoformat())
 
-    def promise(self, what: str, until: datetime, *, id: str = "") -> None:
-        """Promise something by a moment; the desk is reminded when it is due."""
+    def promise(self, what: str, until: datetime, *, action: str = "") -> None:
+        """Promise something by a moment; the desk is reminded when it is due.
+
+        `action` is what was set going for it (`Promise.action`): then nobody has to do more, and it is looked after.
+        """
         promise = Promise(
-            id=id or derive_id("e", self.state.id, self.contact.id, what), what=what, by=model.MACHINE, until=until
-        )
+            id=derive_id("e", self.state.id, action or self.contact.id, what), what=what, by=model.MACHINE, until=until,
+            action=action,
+        )  # fmt: skip
         self.draft.tell(events.PromiseMade(at=self.now, promise=promise))
 
     def hand_over(
@@ -278,8 +300,7 @@ class Turn:
     ) -> None:
         """People take it from here: promise by when, and say so unless `quiet` or said before."""
         already = self.state.with_person
-        until = until or self.person_by()
-        self.draft.do(rules.HandOver(reason=reason, until=until, what=what))
+        self.draft.do(rules.HandOver(reason=reason, until=until or self.person_by(), what=what))
         if quiet:
             return
         if self.live:
@@ -289,7 +310,9 @@ class Turn:
             return
         if already and self.state.acknowledged and self.silent:
             return
-        self.say("handover.deferred", date=self.date(until), number=self.state.number)
+        # The time that counts: an earlier promise is not made later by a second one.
+        promised = next(p.until for p in self.state.open_promises() if p.id == model.PERSON_PROMISE)
+        self.say("handover.deferred", date=self.date(promised), number=self.state.number)
         self.expect("acknowledgement", listen=False)
 
     def await_person(self) -> None:
@@ -325,9 +348,10 @@ class Turn:
         """The day that many working days from now (or from `since`), in the customer's country."""
         return add_working_days(since or self.now, days, self.country)
 
-    def _timer(self, kind: str, due: datetime, detail: str) -> None:
-        state = self.state
-        self.draft.timers.append(
+    def _timer(self, kind: str, due: datetime, detail: str, draft: Draft | None = None) -> None:
+        draft = draft or self.draft
+        state = draft.state
+        draft.timers.append(
             SetTimer(
                 id=derive_id("t", state.tenant, state.id, kind, ""),
                 due=due,
@@ -341,8 +365,13 @@ class Turn:
 
     @property
     def drafts(self) -> Sequence[Draft]:
-        """The cases that this turn changes, that of its contact first."""
+        """The cases that this contact belongs to and this turn changes, that of its contact first."""
         return (*self._finished, self.draft)
+
+    @property
+    def matters(self) -> int:
+        """How many further matters of this contact have got a case of their own in this turn."""
+        return sum(draft.before is None for draft in self.opened)
 
     def move_to(self, draft: Draft) -> None:
         """Go on in another case (the one this contact turned out to belong to); this one is finished."""
@@ -357,7 +386,7 @@ class Turn:
         if self._parts and self.route is not None and self.route.channel != "unknown":
             self.draft.reply(self._compose(self.route))
         outcome = self.draft.outcome()
-        for other in self._finished:
+        for other in (*self._finished, *self.opened):
             before = other.outcome()
             outcome = Outcome(
                 writes=(*before.writes, *outcome.writes),

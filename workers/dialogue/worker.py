@@ -20,7 +20,9 @@ from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
 from workers.dialogue.ahead import QUESTIONS, look_ahead
 from workers.dialogue.conversation import Conversation, record_contact
+from workers.dialogue.matters import load_waiting
 from workers.dialogue.overtaken import look_for_unsent, settle_unsent
+from workers.dialogue.parting import part, tell_of_parts
 from workers.dialogue.steps import Procedure
 from workers.dialogue.turn import House, Turn
 from workers.packs import Pack
@@ -86,7 +88,7 @@ class DepartmentWorker:
         # Taken out, not looked up: when a guard fails, the second decision reads afresh.
         state = self._cache.pop((tenant, item.case), None) or await load_case(self._store, tenant, item.case)
         now = self._clock.now()
-        draft = Draft(state, now)
+        draft = Draft(state, now, hours=self._house.pack.policy.service.hours)
         if state is None:
             if self.group != "desk":
                 raise TransientError("the case of this contact is not there yet")
@@ -99,7 +101,10 @@ class DepartmentWorker:
         if not record_contact(turn):
             return NOTHING
         await look_for_unsent(turn)
+        await load_waiting(turn)
+        parted = await part(turn)
         await self._conversation.take(turn)
+        tell_of_parts(turn, parted)
         await keep_from_looping(turn)
         if not item.contact.automatic:
             await settle_unsent(turn)

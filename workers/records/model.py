@@ -109,7 +109,8 @@ class Refunded(msgspec.Struct, frozen=True, kw_only=True):
 class Return(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an order on its way back.
 
-    `kind`: refund, exchange, repair, replacement. `state`: announced, arrived.
+    `kind`: refund, exchange, repair, replacement. `state`: announced, arrived, settled (what was
+    promised for it is done).
     """
 
     id: str

@@ -7,7 +7,7 @@ from typing import Protocol
 from bus.delivery.outcome import Write
 from workers.records.model import Charge, Customer, Order, OrderFile, Product
 
-__all__ = ["Customers", "Orders", "Payments", "Products", "Records", "Returns"]
+__all__ = ["Customers", "Fulfilment", "Orders", "Payments", "Products", "Records", "Returns"]
 
 
 class Customers(Protocol):
@@ -70,5 +70,13 @@ class Products(Protocol):
         ...
 
 
-class Records(Customers, Orders, Payments, Returns, Products, Protocol):
+class Fulfilment(Protocol):
+    """Whether what was set going has been done."""
+
+    async def fulfilled(self, tenant: str, reference: str) -> bool:
+        """Of `refund:<id>`, `return:<id>` or `order:<id>`: paid out, settled, delivered. False for anything else."""
+        ...
+
+
+class Records(Customers, Orders, Payments, Returns, Products, Fulfilment, Protocol):
     """All of them; one system often answers for several."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 
 from bus.clock import from_micros, to_micros
 from bus.delivery.outcome import Write
@@ -86,6 +86,29 @@ _take_back = (
 )
 _add_refund = insert_ignore(schema.refund, ["tenant", "id"])
 _add_return = insert_ignore(schema.goods_return, ["tenant", "id"])
+
+_refund_by_id = select(schema.refund.c.id).where(schema.refund.c.tenant == _tenant, schema.refund.c.id == _id)
+_delivered = select(schema.orders.c.id).where(
+    schema.orders.c.tenant == _tenant,
+    schema.orders.c.id == _id,
+    or_(schema.orders.c.delivered > 0, schema.orders.c.state == "cancelled"),
+)
+_settled = select(schema.goods_return.c.id).where(
+    schema.goods_return.c.tenant == _tenant,
+    schema.goods_return.c.id == _id,
+    or_(
+        schema.goods_return.c.state == "settled",
+        and_(
+            schema.goods_return.c.kind == "refund",
+            exists().where(
+                schema.refund.c.tenant == schema.goods_return.c.tenant,
+                schema.refund.c.order_id == schema.goods_return.c.order_id,
+                schema.refund.c.at >= schema.goods_return.c.at,
+            ),
+        ),
+    ),
+)
+_FULFILLED = {"refund": _refund_by_id, "order": _delivered, "return": _settled}
 
 _NUMBER = re.compile(r"^([A-Z]+)[^A-Z0-9]*([0-9][0-9\s.-]*)$")
 
@@ -177,6 +200,11 @@ class SqlRecords:
             "detail": detail, "case_id": case, "at": to_micros(now),
         }  # fmt: skip
         return return_id, (Write(statement=_add_return, params=params, expect=1),)
+
+    async def fulfilled(self, tenant: str, reference: str) -> bool:
+        kind, _, name = reference.partition(":")
+        statement = _FULFILLED.get(kind)
+        return statement is not None and await self._store.one(statement, {"tenant": tenant, "id": name}) is not None
 
 
 def _moment(micros: int) -> datetime | None:

@@ -67,9 +67,10 @@ class Exchange:
             detail=variant,
         )  # fmt: skip
         turn.act("exchange", return_id, writes, rules=verdict.rules)
-        days = turn.pack.policy.defects.replacement_working_days
+        until = turn.working_days(turn.pack.policy.defects.replacement_working_days)
+        turn.promise("exchange", until, action=f"return:{return_id}")
         turn.say(
-            "exchange.done", items=name, variant=variant, date=turn.date(turn.working_days(days)),
+            "exchange.done", items=name, variant=variant, date=turn.date(until),
             number=turn.state.number,
         )  # fmt: skip
         return Report("exchanged")

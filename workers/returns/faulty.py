@@ -1,5 +1,7 @@
 """Faulty and damaged goods: an apology, two things to try, then repair, replacement or money back."""
 
+from datetime import timedelta
+
 from workers.dialogue import ORDER, Choose, Fact, NeedFacts, NeedProof, Person, Report, Step, Try, Turn
 from workers.dialogue.articles import find_article
 from workers.dialogue.orders import item_names, open_order
@@ -107,10 +109,13 @@ class FaultyDevice:
         turn.act(kind, return_id, writes, rules=verdict.rules)
         defects = turn.pack.policy.defects
         days = defects.repair_working_days if kind == "repair" else defects.replacement_working_days
-        turn.say(
-            f"fault.{kind}", items=items, number=turn.state.number, date=turn.date(turn.working_days(days)),
-            days=turn.pack.policy.returns.refund_days,
-        )  # fmt: skip
+        until, refund_days = turn.working_days(days), turn.pack.policy.returns.refund_days
+        if kind == "refund":
+            back_by = turn.now + timedelta(days=refund_days)
+            turn.promise("refund-after-return", back_by, action=f"return:{return_id}")
+        else:
+            turn.promise(kind, until, action=f"return:{return_id}")
+        turn.say(f"fault.{kind}", items=items, number=turn.state.number, date=turn.date(until), days=refund_days)
         outcome = {"repair": "repair-announced", "replacement": "replaced", "refund": "return-announced"}[kind]
         return Report(outcome)
 

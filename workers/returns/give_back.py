@@ -29,7 +29,7 @@ class ReturnForRefund:
         declared = turn.facts.setdefault("declared", turn.contact.occurred_at.isoformat())
         if turn.channel == "post" and not turn.proven:
             self._acknowledge(turn)
-            self._instructions(turn)
+            self._instructions(turn, f"withdrawal:{turn.contact.id}")
             turn.act("withdrawal-declared", turn.facts.get("order", ""), ())
             return Report("return-announced")
         if not turn.proven:
@@ -59,8 +59,9 @@ class ReturnForRefund:
         else:
             turn.say("withdraw.noted", date=received)
 
-    def _instructions(self, turn: Turn) -> None:
+    def _instructions(self, turn: Turn, action: str) -> None:
         returns = turn.pack.policy.returns
+        turn.promise("refund-after-return", turn.now + timedelta(days=returns.refund_days), action=action)
         turn.say(
             "return.instructions", number=turn.state.number,
             date=turn.date(turn.now + timedelta(days=returns.send_back_days)), days=returns.refund_days,
@@ -77,7 +78,7 @@ class ReturnForRefund:
             any(b.line == line.line and b.kind == "refund" for b in file.returns) for line in file.lines
         ):
             turn.say("return.already", order=order.id)
-            self._instructions(turn)
+            self._instructions(turn, f"return:{file.returns[0].id}")
             return Report("explained", "explained")
         # Several things in one order: the customer says yes to all of them going back; one thing was named already.
         agreed = len(file.lines) == 1 or (turn.step == "confirm" and turn.answer == "yes")
@@ -95,6 +96,7 @@ class ReturnForRefund:
         if not agreed:
             turn.say("return.propose", order=order.id, items=item_names(turn, file))
             return Confirm("confirm")
+        return_id = ""
         for line, verdict in zip(file.lines, verdicts, strict=True):
             return_id, writes = turn.records.announce_return(
                 tenant=turn.tenant, order=order.id, line=line.line, kind="refund", case=turn.state.id, now=turn.now
@@ -104,7 +106,7 @@ class ReturnForRefund:
             "return.accepted", order=order.id, items=item_names(turn, file),
             amount=turn.money(order.total, order.currency),
         )  # fmt: skip
-        self._instructions(turn)
+        self._instructions(turn, f"return:{return_id}")
         return Report("return-announced")
 
     def _refuse(self, turn: Turn, file: OrderFile, rules: tuple[str, ...], deadline: datetime | None) -> Step:

@@ -2,6 +2,7 @@
 
 from workers.dialogue import ORDER, NeedFacts, Person, Report, Step, Turn
 from workers.dialogue.orders import item_names, open_order
+from workers.policy.calendar import end_of_day
 
 __all__ = ["OrderStatus"]
 
@@ -31,6 +32,9 @@ class OrderStatus:
                 turn.say("status.missing", order=order.id, date=turn.date(order.expected))
                 return Person("parcel missing")
             key = "status.late" if turn.now > order.expected else f"status.{order.state}"
+            if turn.now <= order.expected:
+                # The day that we name is a promise: when it has gone by without a delivery, a person looks.
+                turn.promise("delivery", end_of_day(order.expected, turn.country), action=f"order:{order.id}")
             turn.say(key, order=order.id, items=items, date=turn.date(order.expected), tracking=order.tracking or "-")
         else:
             turn.say("status.no-date", order=order.id, items=items)

@@ -5,7 +5,7 @@ from typing import Any
 
 from bus.message import Party
 from workers.case import commands
-from workers.case.events import PromiseDue
+from workers.case.events import PromiseBroken
 
 ANNA = Party(kind="email", address="anna.becker@kunde.example", name="Anna Becker")
 
@@ -20,7 +20,7 @@ async def answered(shop: Any, understand: Any) -> Any:
 
 
 async def due(shop: Any, case: str) -> list[str]:
-    return [event.what for event in await shop.timeline(case) if isinstance(event, PromiseDue)]
+    return [event.what for event in await shop.timeline(case) if isinstance(event, PromiseBroken)]
 
 
 async def test_an_answer_that_got_lost_is_asked_after_when_its_four_hours_are_over(shop: Any, understand: Any) -> None:
