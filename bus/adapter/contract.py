@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
-from aiohttp import web
 
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
@@ -22,6 +21,10 @@ from bus.message.contact import Contact, Quality
 from bus.message.reply import Reply, Status
 from bus.store.blobs import Blobs
 from bus.store.port import Store
+
+if TYPE_CHECKING:
+    # A command that only looks at cases need not load a web server: that would be a third of its time.
+    from aiohttp import web
 
 __all__ = [
     "Acceptance",
@@ -191,7 +194,7 @@ class ChannelAdapter(Protocol):
 
     manifest: Manifest
 
-    def routes(self) -> Sequence[web.RouteDef]:
+    def routes(self) -> "Sequence[web.RouteDef]":
         """HTTP routes, served by the one shared server. Empty for channels without HTTP."""
         ...
 

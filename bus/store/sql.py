@@ -1,10 +1,10 @@
 """Statements that SQLAlchemy spells differently per database, named once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Table, bindparam
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 __all__ = ["Change", "Statement", "insert_ignore", "render", "upsert", "upsert_with"]
@@ -21,7 +21,8 @@ class Statement:
 
     def for_dialect(self, name: str) -> Insert:
         """The construct that the dialect `sqlite` or `postgresql` compiles."""
-        module: Any = sqlite if name == "sqlite" else postgresql
+        # Only the one that is spoken: the other takes longer to load than a command to run.
+        module: Any = import_module(f"sqlalchemy.dialects.{name}")
         columns: Mapping[str, Any] = {column.name: bindparam(column.name) for column in self._table.columns}
         insert = module.insert(self._table).values(columns)
         if self._change is not None:
