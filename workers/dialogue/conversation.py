@@ -12,11 +12,12 @@ from workers.case.service import promised, resumed
 from workers.case.work import Understanding
 from workers.dialogue import engine, proof
 from workers.dialogue.articles import AnswerFromArticle
+from workers.dialogue.matters import interrupt
 from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
 from workers.dialogue.turn import Turn, route_of
 from workers.packs import Issue
 
-__all__ = ["Conversation", "Join", "record_contact"]
+__all__ = ["Conversation", "Join", "procedure_name", "record_contact"]
 
 PRIVACY_TIME = timedelta(days=28)
 """One month (Regulation 2016/679 Art. 12(3)), and no month is shorter."""
@@ -112,6 +113,13 @@ def _promise_service(turn: Turn, before: model.CaseState, *, anew: bool) -> None
 def _asks_for(understood: Understanding, *labels: str) -> bool:
     """A sure request, not an answer whose words look like one."""
     return understood.decision == "accept" and not understood.answering and understood.intent in labels
+
+
+def procedure_name(issue: Issue | None) -> str:
+    """The procedure that a reason for contact leads to; empty when a person deals with it."""
+    if issue is None:
+        return ""
+    return issue.procedure or _BY_LABEL.get(issue.label, "article" if issue.answers else "")
 
 
 def _told_time(turn: Turn) -> datetime:
@@ -283,14 +291,21 @@ class Conversation:
         if kind == "intent":
             await self._which(turn, pending)
             return
+        if kind == "next":
+            await self._go_on_with(turn, pending)
+            return
         if procedure is None or kind == "request":
             turn.settle()
             await self._request(turn, asked_before=kind == "request")
             return
         assert progress is not None
-        if self._turns_to_something_else(turn, procedure):
-            turn.settle()
-            await self._request(turn)
+        if self._turns_to_something_else(turn, procedure.name):
+            if procedure.name == Join.name:
+                # Nothing was begun yet that could be forgotten: only whose case it is was asked.
+                turn.settle()
+                await self._request(turn)
+            else:
+                await interrupt(turn)
             return
         turn.facts = dict(progress.facts)
         if turn.unseen and kind in ("confirm", "tried"):
@@ -321,15 +336,40 @@ class Conversation:
         turn.settle(turn.choice or turn.answer)
         await engine.advance(turn, procedure)
 
-    def _turns_to_something_else(self, turn: Turn, running: Procedure) -> bool:
+    def _turns_to_something_else(self, turn: Turn, running: str) -> bool:
         """A sure request of another kind that is no answer to what was asked."""
         understood = turn.understanding
         if understood.answering or understood.answer or understood.decision != "accept" or not understood.intents:
             return False
         if understood.intent.startswith("talk."):
             return False
-        other = self._procedure(turn.pack.issues.get(understood.intent))
-        return other is None or other.name != running.name
+        return procedure_name(turn.pack.issues.get(understood.intent)) != running
+
+    async def _go_on_with(self, turn: Turn, pending: model.Question) -> None:
+        """Another matter of this conversation is done; is this one to go on now?"""
+        understood, progress = turn.understanding, turn.state.procedure
+        label = pending.about[0] if pending.about else ""
+        if understood.done or turn.answer == "no":
+            turn.settle("no")
+            if progress is not None:
+                turn.draft.tell(events.ProcedureEnded(at=turn.now, name=progress.name, result="declined"))
+            turn.say("matter.left")
+            turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="withdrawn"))
+            turn.ask_anything_else()
+            return
+        running = progress.name if progress is not None else procedure_name(turn.pack.issues.get(label))
+        if self._turns_to_something_else(turn, running):
+            await interrupt(turn)
+            return
+        turn.settle("yes")
+        procedure = self.procedures.get(progress.name) if progress is not None else None
+        if progress is None or procedure is None:
+            await self._start(turn, label)
+            return
+        # "Yes" says that it shall go on, and agrees to nothing that the procedure may have proposed before.
+        turn.answer = ""
+        turn.facts = dict(progress.facts)
+        await engine.advance(turn, procedure)
 
     async def _again(self, turn: Turn, procedure: Procedure, key: str) -> None:
         """Not an answer to what was asked: ask once more in other words, then let a person help."""
@@ -442,8 +482,7 @@ class Conversation:
     def _procedure(self, issue: Issue | None) -> Procedure | None:
         if issue is None:
             return None
-        name = issue.procedure or _BY_LABEL.get(issue.label, "article" if issue.answers else "")
-        return self.procedures.get(name)
+        return self.procedures.get(procedure_name(issue))
 
     def _issue_name(self, turn: Turn, label: str) -> str:
         issue = turn.pack.issues.get(label)

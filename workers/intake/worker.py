@@ -9,13 +9,14 @@ from bus.clock import Clock, to_micros
 from bus.delivery.outcome import NOTHING, Outcome, Write
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED
-from bus.message import Contact, Party, decode, derive_id, derive_number, encode, envelope
+from bus.message import Contact, Party, decode, derive_id, encode, envelope
 from bus.store.conversation import heard_write
 from bus.store.port import Row, Store
 from bus.store.sql import insert_ignore, upsert
 from workers.case.changes import Draft, load_case
 from workers.case.identities import level_of, raised_write, rank
 from workers.case.model import CaseState
+from workers.case.numbers import free_number, number_of
 from workers.case.people import address_of, identity_key, identity_write, person_id, person_write
 from workers.case.rules import Open
 from workers.case.schema import cases, contact_case, identity, thread
@@ -42,9 +43,6 @@ _BATCH = {
 _add_contact = insert_ignore(contact_case, ["tenant", "contact", "matter"])
 _put_thread = upsert(thread, ["tenant", "channel", "conversation"], ["updated"])
 
-NUMBER_ATTEMPTS = 8
-"""12 digits give one number to two of a million cases now and then: then the next one is taken."""
-
 MAX_UNUSED = 5_000
 """Look-ups kept that nobody has taken yet: more than any batch makes, so only what is stale is ever dropped."""
 
@@ -67,7 +65,7 @@ class IntakeWorker:
         for contact in contacts:
             found[_identity_place(contact)] = None
             found[("contact", contact.tenant, contact.id)] = None
-            found[("number", contact.tenant, _number_of(contact.tenant, _new_case(contact), 0))] = None
+            found[("number", contact.tenant, number_of(contact.tenant, _new_case(contact)))] = None
             if contact.conversation:
                 found[_thread_place(contact)] = None
         groups: dict[tuple[str, ...], list[str]] = {}
@@ -180,19 +178,14 @@ class IntakeWorker:
         return await self._store.one(statement, dict(zip(names, place[1:], strict=True)))
 
     async def _free_number(self, tenant: str, case_id: str) -> str:
-        for attempt in range(NUMBER_ATTEMPTS):
-            number = _number_of(tenant, case_id, attempt)
-            if await self._look(("number", tenant, number), _number, ("tenant", "number")) is None:
-                return number
-        return _number_of(tenant, case_id, NUMBER_ATTEMPTS)
+        async def taken(number: str) -> bool:
+            return await self._look(("number", tenant, number), _number, ("tenant", "number")) is not None
+
+        return await free_number(tenant, case_id, taken)
 
 
 def _new_case(contact: Contact) -> str:
     return derive_id("k", contact.tenant, contact.id)
-
-
-def _number_of(tenant: str, case_id: str, attempt: int) -> str:
-    return derive_number(tenant, case_id, str(attempt))
 
 
 def _identity_place(contact: Contact) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ SPOKEN_OF_CHOICES = (
     *(f"disclosure.{name}" for name in ("live", "deferred", "letter")),
     *(f"anything-else.{name}" for name in ("ask", "notice", "letter")),
     *(f"status.{name}" for name in ("placed", "shipped", "late")),
+    *(f"matter.{name}" for name in ("apart", "later", "next", "back")),
     "ask.order", "ask.variant", "faulty_device.choose", "damaged_or_wrong_item.choose", "closing.unanswered",
     "closing.notice", "charge.authorises", "refund.on-its-way", "refund.should-be-there",
 )  # fmt: skip
