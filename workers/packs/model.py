@@ -70,6 +70,14 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     stop_alone: tuple[str, ...] = ()
     """Opt out only as the whole message ("STOP")."""
     emergency: tuple[str, ...] = ()
+    self_harm: tuple[str, ...] = ()
+    """Words of somebody who may not want to live any more."""
+    threat: tuple[str, ...] = ()
+    """Words against somebody's life or safety."""
+    praise: tuple[str, ...] = ()
+    """Words that praise whoever served the customer; said in a matter of another kind as well."""
+    but: tuple[str, ...] = ()
+    """What follows one of these takes back the kind words before it."""
     fraud: tuple[str, ...] = ()
     withdraw: tuple[str, ...] = ()
     terminate: tuple[str, ...] = ()

@@ -55,6 +55,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     callback: str = ""
     stop: str = ""
     emergency: str = ""
+    self_harm: str = ""
+    threat: str = ""
+    praise: str = ""
+    takes_back: str = ""
+    """A word after which kind words count no more."""
     fraud: str = ""
     withdraw: str = ""
     terminate: str = ""
@@ -121,6 +126,8 @@ class Reader:
             helped=_helped(own_words, lists),
             tone=tone,
             tone_words=tone_words,
+            praise=next(iter(_unnegated(lists["praise"], words, lists.negation)), ""),
+            takes_back=_takes_back(words, tone, lists),
             **found,
         )
 
@@ -185,7 +192,7 @@ class Reader:
 
 _SEARCHED = (
     "person", "callback", "stop", "emergency", "fraud", "withdraw", "terminate", "privacy_access", "privacy_erase",
-    "legal_threat", "out_of_office", "urgent", "repeated",
+    "legal_threat", "out_of_office", "urgent", "repeated", "self_harm", "threat",
 )  # fmt: skip
 
 
@@ -224,6 +231,13 @@ def _unnegated(entries: Phrases, words: str, negation: frozenset[str]) -> list[s
         if not any(word in negation for word in before):
             hits.append(words[start:end])
     return hits
+
+
+def _takes_back(words: str, tone: str, lists: _Lists) -> str:
+    """Who begins with kind words and goes on with "but" has a complaint, and is thanked at the wrong moment if we hear
+    the kind words alone: rather no thanks than those."""
+    found = (lists[name].find(words) for name in ("but", "not_helped", "repeated"))
+    return next((word for word in found if word), "") or ("" if tone == "calm" else tone)
 
 
 def _answer(words: str, lists: _Lists) -> tuple[str, str]:

@@ -28,6 +28,7 @@ _LEGAL_OF = {
 }  # fmt: skip
 _REQUESTS = {"callback": "escalation.call_back", "voicemail": "escalation.call_back", "person": "escalation.human"}
 _PRIVACY = ("privacy.access", "privacy.erase")
+PRAISE = "feedback.praise"
 _OFFERS = ("sales.accept_offer", "sales.decline")
 _PENDING_WITHOUT_REQUEST = ("fact", "proof", "choice", "confirm", "tried")
 _OFFER = 0.6
@@ -60,6 +61,8 @@ def understand(
         "language_by": reading.language_by,
         "entities": reading.entities,
         "tone": reading.tone,
+        "danger": _danger(reading),
+        "praise": bool(reading.praise) and not reading.takes_back and not context.automatic,
     }
     fixed = _fixed(reading, context)
     if fixed is not None:
@@ -88,6 +91,10 @@ def understand(
         )
     decision, question = _decide(intents, prediction.shares, context, pack, thresholds, sure=bool(boosted))
     label = intents[0].label if intents else ""
+    if label == PRAISE and decision == "accept":
+        # Thanking for a complaint that began politely would be worse than to have a person read it.
+        decision = "person" if reading.takes_back else decision
+        common["praise"] = not reading.takes_back
     department = _department(pack, intents)
     if decision != "accept" and context.department:
         # Not sure what it is: it stays with those who know the case.
@@ -119,6 +126,8 @@ def _fixed(reading: Reading, context: Context) -> tuple[str, tuple[str, ...], di
     if context.request in _REQUESTS:
         label = _REQUESTS[context.request]
         return label, (f"channel: {context.request}",), {"request_person": context.request == "person"}
+    if reading.self_harm:
+        return "escalation.human", (f"danger: {reading.self_harm}",), {"request_person": True, "urgency": 3}
     if reading.stop:
         return "sales.stop_contacting_me", (f"rule: {reading.stop}",), {"stop_contact": True}
     if reading.emergency:
@@ -258,9 +267,18 @@ def _department(pack: Pack, intents: Sequence[Intent]) -> str:
     return issue.department if issue is not None else "desk"
 
 
+def _danger(reading: Reading) -> str:
+    """What somebody's life or safety may hang on, the nearest first."""
+    if reading.self_harm:
+        return "self-harm"
+    if reading.threat:
+        return "threat"
+    return "emergency" if reading.emergency else ""
+
+
 def _urgency(pack: Pack, label: str, reading: Reading) -> int:
     """0 to 3: danger and money that is leaving now, then who has waited and asked before, then the issue's own."""
-    if reading.emergency or (label == "account.fraud_report"):
+    if _danger(reading) or label == "account.fraud_report":
         return 3
     issue = pack.issues.get(label)
     urgency = issue.urgency if issue is not None else 0
