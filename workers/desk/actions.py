@@ -97,35 +97,35 @@ class Actions:
             outcome = commands.note(state, text=clean_text(text), actor=person, now=now)
             return replace(outcome, writes=(*outcome.writes, drop(tenant, case, person, "note")))
 
-        await self._change(tenant, case, decide)
+        await self.change(tenant, case, decide)
 
     async def assign(self, tenant: str, case: str, person: str, to: str) -> None:
         """Give the case to somebody, or back to all with an empty name."""
-        await self._change(tenant, case, lambda state, now: commands.assign(state, to=to, actor=person, now=now))
+        await self.change(tenant, case, lambda state, now: commands.assign(state, to=to, actor=person, now=now))
 
     async def kept(self, tenant: str, case: str, person: str, promise: str) -> None:
         """A promise was kept."""
-        await self._change(
+        await self.change(
             tenant, case, lambda state, now: commands.keep(state, promise_id=promise, actor=person, now=now)
         )
 
     async def answered(self, tenant: str, case: str, person: str) -> None:
         """The customer said that there is nothing else."""
-        await self._change(
+        await self.change(
             tenant, case, lambda state, now: commands.answer_anything_else(state, answer="no", actor=person, now=now)
         )
 
     async def hold(self, tenant: str, case: str, person: str, reason: str) -> None:
         """Ask the customer, who waits on a live channel, for a moment."""
-        await self._change(tenant, case, lambda state, now: commands.hold(state, reason=reason, actor=person, now=now))
+        await self.change(tenant, case, lambda state, now: commands.hold(state, reason=reason, actor=person, now=now))
 
     async def close(self, tenant: str, case: str, person: str, outcome: str) -> None:
         """End the case."""
-        await self._change(
+        await self.change(
             tenant, case, lambda state, now: commands.close(state, outcome=outcome, actor=person, now=now)
         )
 
-    async def _change(self, tenant: str, case: str, decide: Decide) -> None:
+    async def change(self, tenant: str, case: str, decide: Decide) -> None:
         for _ in range(ATTEMPTS):
             state = await self._state(tenant, case)
             outcome = decide(state, self._clock.now())

@@ -24,9 +24,11 @@ from workers.desk.facts import Facts
 from workers.desk.feed import DeskFeed, is_page_name
 from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.login import Session, Sessions
+from workers.desk.offer_web import OfferPages
 from workers.desk.picture import NoPicture, Pictures
 from workers.desk.presence import Presence
 from workers.desk.reading import PICTURES, VIEWS, Reading, UnknownCase
+from workers.desk.report_web import FigurePages
 from workers.desk.roles import ROLES
 from workers.desk.staff import People
 from workers.packs import Pack
@@ -90,7 +92,11 @@ class DeskPages:
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
         self._gate = Gate(self._sessions, People(store=store, clock=clock))
+        self._offers = OfferPages(store=store, clock=clock, gate=self._gate, actions=self._actions)
         self._pictures = Pictures()
+        self._figures = FigurePages(
+            store=store, signer=signer, clock=clock, hours=pack.policy.service.hours, gate=self._gate
+        )
         self._drafts = Drafts(store=store, clock=clock)
         self._presence = Presence(store=store, clock=clock)
         self._feed = DeskFeed(log=log, clock=clock, reading=self._reading, presence=self._presence)
@@ -101,6 +107,8 @@ class DeskPages:
         case = "/desk/api/cases/{case}"
         return [
             *static_files("/desk/static", _PAGES),
+            *self._figures.routes(),
+            *self._offers.routes(),
             web.get("/desk", self._page),
             web.get("/desk/", self._page),
             web.get("/desk/login", self._login),
@@ -108,7 +116,7 @@ class DeskPages:
             web.post("/desk/api/signout", change(self._gate.sign_out, right="")),
             web.get("/desk/api/me", read(self._me, right="")),
             web.get("/desk/api/queue", read(self._queue)),
-            web.get("/desk/api/feed", read(self._feed.serve)),
+            web.get("/desk/api/feed", read(self._offers.keeping(self._feed.serve))),
             web.post("/desk/api/here", change(self._here)),
             web.get(case, read(_known(self._case))),
             web.get(case + "/files/{digest}", read(_known(self._file))),

@@ -232,7 +232,7 @@ steps = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, phases=[Phase.generate])
+@settings(max_examples=80, phases=[Phase.generate])
 @given(st.lists(staff, min_size=1, max_size=4), st.lists(steps, max_size=40))
 def test_nobody_waits_while_somebody_suitable_is_free(people: list[dict[str, Any]], script: list[Any]) -> None:
     room = Room([person(name, **about) for name, about in zip(NAMES, people, strict=False)])

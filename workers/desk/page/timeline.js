@@ -178,6 +178,9 @@ export function systemWords(event) {
     (event.kind === "promise-broken" && event.told && "event.promise-broken.told") ||
     (event.kind === "praise-given" && values.names && "event.praise-given.names") ||
     (event.kind === "service-missed" && `event.service-missed.${event.target}`) ||
+    (event.kind === "offered" && `event.offered.${event.how}`) ||
+    (event.kind === "callback-missed" && `event.callback-missed.${event.reason}`) ||
+    (event.kind === "callback-ended" && event.how !== "closed" && `event.callback-ended.${event.how}`) ||
     (event.kind === "anything-else-answered" && `event.anything-else-answered.${event.answer}`) ||
     `event.${event.kind}`;
   return tOr(variant, null) ? t(variant, values) : event.kind;
