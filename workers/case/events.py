@@ -174,7 +174,8 @@ class ProcedureMoved(CaseEventBase, frozen=True, kw_only=True, tag="procedure-mo
 
 
 class ProcedureEnded(CaseEventBase, frozen=True, kw_only=True, tag="procedure-ended"):
-    """A procedure came to its end: done, declined, explained, refused, handed-over, replaced."""
+    """A procedure came to its end: done, declined, explained, refused, handed-over,
+    replaced, paused (it goes on later)."""
 
     name: str
     result: str

@@ -142,7 +142,15 @@ def _asked(state: CaseState, event: events.QuestionAsked) -> dict[str, Any]:
 
 
 def _moved(state: CaseState, event: events.ProcedureMoved) -> dict[str, Any]:
-    return {"procedure": event.procedure, "department": event.department}
+    paused = tuple(each for each in state.paused if each.name != event.procedure.name)
+    return {"procedure": event.procedure, "paused": paused, "department": event.department}
+
+
+def _ended(state: CaseState, event: events.ProcedureEnded) -> dict[str, Any]:
+    paused = tuple(each for each in state.paused if each.name != event.name)
+    if event.result == "paused" and state.procedure is not None:
+        return {"procedure": None, "paused": (*paused, state.procedure)}
+    return {"procedure": None, "paused": paused}
 
 
 def _acted(state: CaseState, event: events.Acted) -> dict[str, Any]:
@@ -205,7 +213,8 @@ def _anything_else_answered(state: CaseState, event: events.AnythingElseAnswered
 def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
-        "with_person": False, "pending": None, "procedure": None, "hold": None, "supervisor": "", "joined": (),
+        "with_person": False, "pending": None, "procedure": None, "paused": (), "hold": None, "supervisor": "",
+        "joined": (),
         "ended": "", "survey_asked": None,
         "first_answer": None, "resolution": None,
     }  # fmt: skip
@@ -228,7 +237,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.QuestionAsked: _asked,
     events.QuestionSettled: lambda state, event: {"pending": None},
     events.ProcedureMoved: _moved,
-    events.ProcedureEnded: lambda state, event: {"procedure": None},
+    events.ProcedureEnded: _ended,
     events.Acted: _acted,
     events.ProofAsked: lambda state, event: {"challenge": event.challenge},
     events.ProofGiven: _proven,
@@ -259,7 +268,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.ConversationEnded: lambda state, event: {"ended": event.reason},
     events.PraiseGiven: lambda state, event: {"praised": True},
     events.SurveyAsked: lambda state, event: {"survey_asked": event.at},
-    events.Rated: lambda state, event: {"satisfaction": event.score, "survey_asked": None},
+    events.Rated: lambda state, event: {"satisfaction": event.score},
     events.AnythingElseAsked: _anything_else,
     events.AnythingElseAnswered: _anything_else_answered,
     events.OutcomeChosen: lambda state, event: {"outcome": event.outcome},

@@ -195,6 +195,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     routes: dict[str, Route] = {}
     intents: tuple[str, ...] = ()
     procedure: Procedure | None = None
+    paused: tuple[Procedure, ...] = ()
+    """Procedures that another wish of the customer came into the middle of; the last one goes on first."""
     pending: Question | None = None
     promises: tuple[Promise, ...] = ()
     proof: str = "none"
@@ -236,7 +238,7 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     """The people who have answered the customer."""
     praised: bool = False
     survey_asked: datetime | None = None
-    """When the customer was asked how satisfied he is; None again once he has said so or the case is opened again."""
+    """When the customer was asked how satisfied he is; None again when the case is opened again."""
     satisfaction: int = 0
     """The last score, 1 to 5; 0: none was given."""
     done: tuple[str, ...] = ()

@@ -305,7 +305,7 @@ class Conversation:
                 turn.settle()
                 await self._request(turn)
             else:
-                await interrupt(turn)
+                await self._turn_to(turn)
             return
         turn.facts = dict(progress.facts)
         if turn.unseen and kind in ("confirm", "tried"):
@@ -345,21 +345,35 @@ class Conversation:
             return False
         return procedure_name(turn.pack.issues.get(understood.intent)) != running
 
+    async def _turn_to(self, turn: Turn) -> None:
+        """A sure request of another kind is followed, and what was begun is not forgotten.
+
+        By mail and post, and when others have to deal with it, it gets a case of its own. Who talks with this very
+        department stays in this case, whose lane keeps the answers in the order of the questions: it is paused.
+        """
+        if turn.live and turn.understanding.department == self._department:
+            turn.settle()
+            await self._request(turn)
+        else:
+            await interrupt(turn)
+
     async def _go_on_with(self, turn: Turn, pending: model.Question) -> None:
         """Another matter of this conversation is done; is this one to go on now?"""
-        understood, progress = turn.understanding, turn.state.procedure
+        paused = turn.state.paused[-1] if turn.state.paused else None
+        understood, progress = turn.understanding, turn.state.procedure or paused
         label = pending.about[0] if pending.about else ""
         if understood.done or turn.answer == "no":
             turn.settle("no")
             if progress is not None:
                 turn.draft.tell(events.ProcedureEnded(at=turn.now, name=progress.name, result="declined"))
             turn.say("matter.left")
-            turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="withdrawn"))
+            if not turn.state.outcome:
+                turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="withdrawn"))
             turn.ask_anything_else()
             return
         running = progress.name if progress is not None else procedure_name(turn.pack.issues.get(label))
         if self._turns_to_something_else(turn, running):
-            await interrupt(turn)
+            await self._turn_to(turn)
             return
         turn.settle("yes")
         procedure = self.procedures.get(progress.name) if progress is not None else None
@@ -369,6 +383,7 @@ class Conversation:
         # "Yes" says that it shall go on, and agrees to nothing that the procedure may have proposed before.
         turn.answer = ""
         turn.facts = dict(progress.facts)
+        turn.draft.tell(events.ProcedureMoved(at=turn.now, department=self._department, procedure=progress))
         await engine.advance(turn, procedure)
 
     async def _again(self, turn: Turn, procedure: Procedure, key: str) -> None:

@@ -23,7 +23,10 @@ async def begin(turn: Turn, procedure: Procedure) -> None:
     """Start a procedure with what the contact says already."""
     running = turn.state.procedure
     if running is not None:
-        turn.draft.tell(events.ProcedureEnded(at=turn.now, name=running.name, result="replaced"))
+        # Somebody on the line who turns to something else comes back to it; only what is begun anew is over.
+        comes_back = turn.live and procedure.name not in (running.name, "join") and running.name != "join"
+        result = "paused" if comes_back else "replaced"
+        turn.draft.tell(events.ProcedureEnded(at=turn.now, name=running.name, result=result))
     turn.draft.tell(
         events.ProcedureMoved(at=turn.now, department=turn.department, procedure=Progress(name=procedure.name))
     )

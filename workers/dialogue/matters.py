@@ -81,8 +81,9 @@ async def open_sibling(turn: "Turn", matter: Matter) -> Draft:
     )  # fmt: skip
     _share_proof(turn, draft)
     turn.draft.tell(events.Parted(at=turn.now, other=case_id, number=number, label=matter.label))
+    turn.matters += 1
     row = {
-        "tenant": turn.tenant, "contact": turn.contact.id, "matter": turn.matters + 1, "case_id": case_id,
+        "tenant": turn.tenant, "contact": turn.contact.id, "matter": turn.matters, "case_id": case_id,
         "channel": turn.contact.channel, "at": to_micros(turn.now),
     }  # fmt: skip
     draft.writes += [Write(statement=_add_contact, params=row, expect=1), heard_write(turn.tenant, case_id)]
@@ -115,7 +116,6 @@ async def interrupt(turn: "Turn") -> None:
     )
     draft = await open_sibling(turn, matter)
     give_work(turn, draft, matter)
-    # What was asked here and has not left yet would come in between: it is asked again when its turn comes.
     turn.let_stand()
     if turn.live:
         _talk_goes_on_in(turn, draft.state)
@@ -147,21 +147,26 @@ def _waits(state: CaseState) -> bool:
 def ask_next(turn: "Turn") -> bool:
     """Before "anything else?" comes the next matter that waits. False when there is none.
 
-    This case has said what it had to say: "anything else?" is answered by what is still waiting. The conversation goes
-    on in the other case, which asks its customer whether to go on, so that nobody is surprised.
+    What was paused in this case comes first. Then this case has said what it had to say: "anything else?" is answered
+    by what is still waiting, and the conversation goes on in the other case. Either asks whether to go on, so that
+    nobody is surprised.
     """
+    if turn.live and turn.state.paused:
+        label = _label_of_paused(turn)
+        turn.say("matter.back", name=_name(turn, label), number=turn.state.number)
+        turn.ask("next", (label,))
+        return True
     if not turn.waiting:
         return False
     other = turn.waiting.pop(0)
     begun = other.procedure is not None and (other.pending is None or other.pending.kind != "next")
     label = _label_of(other)
-    issue = turn.pack.issues.get(label)
-    name = issue.names.get(turn.language, label) if issue is not None else label
-    turn.say("matter.back" if begun else "matter.next", name=name, number=other.number)
+    turn.say("matter.back" if begun else "matter.next", name=_name(turn, label), number=other.number)
     turn.draft.tell(events.AnythingElseAsked(at=turn.now, channel=turn.channel))
     turn.draft.tell(events.AnythingElseAnswered(at=turn.now, answer="next"))
     turn.expect("question")
-    draft = next((draft for draft in turn.opened if draft.state.id == other.id), None)
+    at_hand = (*turn.opened, *turn.drafts)
+    draft = next((draft for draft in at_hand if draft.state.id == other.id), None)
     if draft is None:
         draft = Draft(other, turn.now, hours=turn.pack.policy.service.hours)
         turn.opened.append(draft)
@@ -169,6 +174,19 @@ def ask_next(turn: "Turn") -> bool:
     turn.ask_in(draft, "next", (label,))
     _talk_goes_on_in(turn, draft.state)
     return True
+
+
+def _name(turn: "Turn", label: str) -> str:
+    issue = turn.pack.issues.get(label)
+    return issue.names.get(turn.language, label) if issue is not None else label
+
+
+def _label_of_paused(turn: "Turn") -> str:
+    """The reason for contact that led to the procedure that was paused last."""
+    paused = turn.state.paused[-1].name
+    issues = turn.pack.issues
+    of_procedure = [label for label, issue in issues.items() if issue.procedure == paused]
+    return next((label for label in turn.state.intents if label in of_procedure), next(iter(of_procedure), paused))
 
 
 def _label_of(state: CaseState) -> str:

@@ -96,7 +96,9 @@ def _made_pointless(draft: Draft) -> bool:
     if running is None:
         return True
     replaced = any(
-        isinstance(event, events.ProcedureEnded) and (event.name, event.result) == (running.name, "replaced")
+        isinstance(event, events.ProcedureEnded)
+        and event.name == running.name
+        and event.result in ("replaced", "paused")
         for event in draft.events
     )
     begun = {event.procedure.name for event in draft.events if isinstance(event, events.ProcedureMoved)}

@@ -89,6 +89,8 @@ class Turn:
         """Whether those answer this contact as well."""
         self.waiting: list[CaseState] = []
         """Other matters of this customer that wait for their turn in the same conversation, the oldest first."""
+        self.matters = 0
+        """How many further matters of this contact have got a case of their own in this turn."""
         self.opened: list[Draft] = []
         """Further cases that this turn changes beside its own (`workers.dialogue.matters`)."""
         self._finished: list[Draft] = []
@@ -367,11 +369,6 @@ class Turn:
     def drafts(self) -> Sequence[Draft]:
         """The cases that this contact belongs to and this turn changes, that of its contact first."""
         return (*self._finished, self.draft)
-
-    @property
-    def matters(self) -> int:
-        """How many further matters of this contact have got a case of their own in this turn."""
-        return sum(draft.before is None for draft in self.opened)
 
     def move_to(self, draft: Draft) -> None:
         """Go on in another case (the one this contact turned out to belong to); this one is finished."""
