@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright
 
 from adapters.email.mailbox import Mailbox
 from bus.adapter.tokens import Signer
@@ -39,6 +40,8 @@ from workers.desk.web import DeskPages
 from workers.packs import load
 
 CHROMIUM = "/usr/bin/chromium"
+
+PICTURES = Path(__file__).parents[1] / "pictures"
 
 SEEDS: dict[str, dict[str, Any]] = {
     "grete": {
@@ -250,6 +253,61 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         for context in connected.contexts[1:]:
             await context.close()
         await connected.close()
+
+
+class Eyes:
+    """Looks at pages: signs in, takes pictures for people to look at, asks axe, listens for faults of scripts."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+
+    async def open(
+        self, base: str, path: str, *, language: str = "en-GB", scheme: Any = "light", width: int = 1440,
+        faults: list[str] | None = None,
+    ) -> Page:  # fmt: skip
+        """A page in a context of its own; errors and refused loads are added to `faults`."""
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 900 if width > 500 else 740},
+            locale=language, color_scheme=scheme, base_url=base,
+        )  # fmt: skip
+        page = await context.new_page()
+        self.collect_faults(page, faults)
+        await page.goto(path)
+        return page
+
+    async def open_desk(self, house: House, *, person: str = "Mina", **look: Any) -> Page:
+        """The desk with somebody signed in and the live connection open."""
+        page = await self.open(house.base, house.link(person=person), **look)
+        await page.wait_for_url("**/desk")
+        await page.wait_for_selector("desk-queue .views")
+        await page.wait_for_selector(".live.good")
+        return page
+
+    @staticmethod
+    def collect_faults(page: Page, faults: list[str] | None = None) -> list[str]:
+        """Errors of scripts and refused loads, as they happen."""
+        found: list[str] = [] if faults is None else faults
+        page.on("pageerror", lambda error: found.append(str(error)))
+        page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+        return found
+
+    @staticmethod
+    async def violations(page: Page) -> list[tuple[str, list[str]]]:
+        """What axe finds fault with."""
+        found = (await Axe().run(page)).response["violations"]
+        return [(fault["id"], [node["html"][:120] for node in fault["nodes"]]) for fault in found]
+
+    @staticmethod
+    async def picture(page: Page, name: str) -> None:
+        """A picture of the whole page for a person to look at."""
+        PICTURES.mkdir(exist_ok=True)
+        await page.screenshot(path=str(PICTURES / f"{name}.png"), full_page=True)
+
+
+@pytest.fixture
+def eyes(browser: Browser) -> Eyes:
+    """Looking at pages."""
+    return Eyes(browser)
 
 
 @pytest.fixture

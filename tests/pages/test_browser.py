@@ -6,13 +6,9 @@ Pictures of every surface are written to tests/pictures for a person to look at.
 import asyncio
 import io
 import re
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from PIL import Image
-
-PICTURES = Path(__file__).parents[1] / "pictures"
 
 HOSTILE = [
     "<script>window.hit=1</script>",
@@ -33,46 +29,13 @@ LESS = {("light", 360), ("dark", 1440)}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def collect_faults(page, faults=None):
-    """Errors of scripts and refused loads, as they happen."""
-    faults = [] if faults is None else faults
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    return faults
-
-
-async def open_desk(house, browser, *, language="en-GB", scheme="light", width=1440, faults=None):
-    context = await browser.new_context(
-        viewport={"width": width, "height": 900 if width > 500 else 740},
-        locale=language, color_scheme=scheme, base_url=house.base,
-    )  # fmt: skip
-    page = await context.new_page()
-    if faults is not None:
-        collect_faults(page, faults)
-    await page.goto(house.link())
-    await page.wait_for_url("**/desk")
-    await page.wait_for_selector("desk-queue .views")
-    await page.wait_for_selector(".live.good")
-    return page
-
-
-async def violations(page):
-    results = await Axe().run(page)
-    return [(found["id"], [node["html"][:120] for node in found["nodes"]]) for found in results.response["violations"]]
-
-
-async def picture(page, name):
-    PICTURES.mkdir(exist_ok=True)
-    await page.screenshot(path=str(PICTURES / f"{name}.png"), full_page=True)
-
-
-async def test_what_customers_write_stays_text(house, browser):
+async def test_what_customers_write_stays_text(house, eyes):
     faults = []
     cases = [
         await house.make_case("grete", name=f"{text} {number}", subject=text, text=text, reasons=(text,))
         for number, text in enumerate(HOSTILE)
     ]
-    page = await open_desk(house, browser, faults=faults)
+    page = await eyes.open_desk(house, faults=faults)
     for case, text in zip(cases, HOSTILE, strict=True):
         await page.click(f'[data-case="{case}"]')
         await page.wait_for_function("text => document.querySelector('.message .text')?.textContent === text", arg=text)
@@ -84,8 +47,8 @@ async def test_what_customers_write_stays_text(house, browser):
     assert faults == []
 
 
-async def test_a_page_cannot_be_given_markup_at_all(house, browser):
-    page = await open_desk(house, browser)
+async def test_a_page_cannot_be_given_markup_at_all(house, eyes):
+    page = await eyes.open_desk(house)
     refused = await page.evaluate(
         "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch (e) { return e.name } }"
     )
@@ -97,10 +60,10 @@ async def test_a_page_cannot_be_given_markup_at_all(house, browser):
     assert added != "none"
 
 
-async def test_the_whole_work_by_keyboard(house, browser, soon):
+async def test_the_whole_work_by_keyboard(house, soon, eyes):
     first = await house.make_case("grete", minutes=5)
     await house.make_case("kari", minutes=500)
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     press = page.keyboard.press
     await press("j")
     await press("Enter")
@@ -155,9 +118,9 @@ async def test_the_whole_work_by_keyboard(house, browser, soon):
     await page.wait_for_selector(".help", state="hidden")
 
 
-async def test_alt_gr_never_acts(house, browser):
+async def test_alt_gr_never_acts(house, eyes):
     await house.make_case("grete")
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     await page.click("[data-case]")
     await page.wait_for_selector(".message")
     before = await page.evaluate("document.activeElement.className")
@@ -172,9 +135,9 @@ async def test_alt_gr_never_acts(house, browser):
     assert await page.evaluate("document.activeElement.tagName") == "TEXTAREA"
 
 
-async def test_news_while_writing_keeps_the_draft_and_asks_to_read_first(house, browser):
+async def test_news_while_writing_keeps_the_draft_and_asks_to_read_first(house, eyes):
     case = await house.make_case()
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     # The page's own feed is kept from it, so that it still shows the old state.
     await page.click("[data-case]")
     await page.wait_for_selector(".message")
@@ -197,9 +160,9 @@ async def test_news_while_writing_keeps_the_draft_and_asks_to_read_first(house, 
     await page.wait_for_selector(".message.person")
 
 
-async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser):
+async def test_a_lost_connection_shows_at_once_and_sending_waits(house, eyes):
     case = await house.make_case()
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     await page.click("[data-case]")
     await page.wait_for_selector(".message")
     await page.fill("desk-composer textarea", "Gleich.")
@@ -208,7 +171,7 @@ async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser)
     assert "nothing can be sent" in await page.text_content(".offline-bar")
     assert await page.is_disabled("desk-composer .primary")
     assert await page.text_content(".live.bad") == "disconnected"
-    await picture(page, "desk-en-light-1440-offline")
+    await eyes.picture(page, "desk-en-light-1440-offline")
     await page.keyboard.press("Control+Enter")
     await house.write_in(case, "Ich warte noch.")
     await page.context.set_offline(False)
@@ -219,21 +182,21 @@ async def test_a_lost_connection_shows_at_once_and_sending_waits(house, browser)
     assert await page.is_enabled("desk-composer .primary")
 
 
-async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, browser, soon):
+async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, soon, eyes):
     case = await house.make_case()
-    alone = await open_desk(house, browser)
+    alone = await eyes.open_desk(house)
     await alone.click("[data-case]")
     await alone.wait_for_selector(".message")
     assert await alone.locator(".hand-on").count() == 0
     ole = await house.sign_in(person="Ole")
     stranger = await house.sign_in(tenant="bank", person="Eva")
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     await page.click("[data-case]")
     await page.wait_for_selector(".hand-on")
     assert await page.locator(".hand-on option").all_text_contents() == ["to whom?", "Ole"]
     assert await page.is_disabled("[data-key='assign']")
     await page.select_option("[data-key='assign-to']", "Ole")
-    await picture(page, "desk-en-light-1440-hand-on")
+    await eyes.picture(page, "desk-en-light-1440-hand-on")
     await page.click("[data-key='assign']")
 
     async def given():
@@ -245,14 +208,14 @@ async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, browser, 
     await stranger.close()
 
 
-async def test_the_pages_of_a_scan_are_leafed_through(house, browser):
+async def test_the_pages_of_a_scan_are_leafed_through(house, eyes):
     sheets = [Image.new("L", (620, 877), 250 - 80 * number) for number in range(3)]
     data = io.BytesIO()
     sheets[0].save(data, "PDF", save_all=True, append_images=sheets[1:])
     case = await house.make_case("kari")
     await house.keep_file(case, data.getvalue(), "application/pdf", "Brev.pdf")
     faults = []
-    page = await open_desk(house, browser, faults=faults)
+    page = await eyes.open_desk(house, faults=faults)
     await page.click("[data-case]")
     await page.wait_for_selector(".leaf:not([hidden])")
     assert "Page 1 of 3" in await page.text_content(".leaf")
@@ -273,16 +236,16 @@ async def test_the_pages_of_a_scan_are_leafed_through(house, browser):
     assert "page=2" in await page.get_attribute(".scan", "src")
     await page.wait_for_function("() => document.querySelector('.scan').naturalWidth > 0")
     assert await page.get_attribute(".enlarge", "aria-pressed") == "true"
-    assert await violations(page) == []
+    assert await eyes.violations(page) == []
     assert faults == []
-    await picture(page, "desk-en-light-1440-scan")
+    await eyes.picture(page, "desk-en-light-1440-scan")
 
 
-async def test_reasons_are_shown_in_the_readers_language(house, browser):
+async def test_reasons_are_shown_in_the_readers_language(house, eyes):
     await house.make_case(
         reasons=("rule: fly i flint", "zweimal", "left the channel"), handed="refund: 520,00 €, ceiling.software"
     )
-    page = await open_desk(house, browser, language="nb")
+    page = await eyes.open_desk(house, language="nb")
     await page.click("[data-case]")
     await page.wait_for_selector(".message")
     shown = await page.text_content("desk-context")
@@ -290,16 +253,16 @@ async def test_reasons_are_shown_in_the_readers_language(house, browser):
     assert "tilbakebetaling: 520,00 €, over beløpet som programvaren avgjør" in await page.text_content(".timeline")
 
 
-async def test_a_moment_is_asked_for_with_its_reason(house, browser, soon):
+async def test_a_moment_is_asked_for_with_its_reason(house, soon, eyes):
     """Somebody waits before a window: the clock shows it, and one key and a choice give the reason."""
     case = await house.make_case("tom", minutes=10)
-    page = await open_desk(house, browser, language="de")
+    page = await eyes.open_desk(house, language="de")
     assert await page.locator(f'[data-case="{case}"] time-left').count() == 1
     await page.click(f'[data-case="{case}"]')
     await page.wait_for_selector(".case-hold .waits")
     assert "alle im Gespräch" in await page.text_content(".case-hold .waits")
-    await picture(page, "desk-hold-de-light-1440")
-    assert await violations(page) == []
+    await eyes.picture(page, "desk-hold-de-light-1440")
+    assert await eyes.violations(page) == []
     await page.focus("ol.timeline, .timeline")
     await page.keyboard.press("h")
     await page.wait_for_function("() => document.activeElement?.dataset.key === 'hold'")
@@ -314,9 +277,9 @@ async def test_a_moment_is_asked_for_with_its_reason(house, browser, soon):
     await page.context.close()
 
 
-async def test_clocks_turn_amber_and_red(house, browser):
+async def test_clocks_turn_amber_and_red(house, eyes):
     await house.make_case("grete", minutes=1)
-    page = await open_desk(house, browser)
+    page = await eyes.open_desk(house)
     states = await page.evaluate(
         """async () => {
             const { promiseState } = await import("/assets/timeleft.js");
@@ -329,7 +292,7 @@ async def test_clocks_turn_amber_and_red(house, browser):
 
 
 @pytest.mark.parametrize("language", ["de", "nb", "en"])
-async def test_the_desk_in_every_language_scheme_and_width(house, browser, language):
+async def test_the_desk_in_every_language_scheme_and_width(house, language, eyes):
     case = await house.make_case("grete", minutes=3)
     await house.make_case("kari")
     await house.make_case("tom", minutes=1)
@@ -338,27 +301,27 @@ async def test_the_desk_in_every_language_scheme_and_width(house, browser, langu
             if language != "de" and (scheme, width) in LESS:
                 continue
             faults = []
-            page = await open_desk(house, browser, language=language, scheme=scheme, width=width, faults=faults)
+            page = await eyes.open_desk(house, language=language, scheme=scheme, width=width, faults=faults)
             if width == 360:
-                await picture(page, f"desk-{language}-{scheme}-{width}-queue")
-                assert await violations(page) == []
+                await eyes.picture(page, f"desk-{language}-{scheme}-{width}-queue")
+                assert await eyes.violations(page) == []
             await page.click(f'[data-case="{case}"]')
             await page.wait_for_selector(".message")
-            await picture(page, f"desk-{language}-{scheme}-{width}-case")
-            assert await violations(page) == []
+            await eyes.picture(page, f"desk-{language}-{scheme}-{width}-case")
+            assert await eyes.violations(page) == []
             wide = await page.evaluate(OVERFLOW)
             assert wide <= 0
             if width == 360:
                 await page.click('[data-pane="context"]')
-                await picture(page, f"desk-{language}-{scheme}-{width}-context")
-                assert await violations(page) == []
+                await eyes.picture(page, f"desk-{language}-{scheme}-{width}-context")
+                assert await eyes.violations(page) == []
             assert await page.evaluate("document.documentElement.lang") == language
             assert faults == []
             await page.context.close()
 
 
 @pytest.mark.parametrize("language", ["de", "nb", "en"])
-async def test_the_start_page_in_every_language_scheme_and_width(start, browser, language):
+async def test_the_start_page_in_every_language_scheme_and_width(start, browser, language, eyes):
     await start.traveller.whole("grete", "Guten Tag Frau Ohlsen, ich sehe beide Abbuchungen.")
     await start.traveller.whole("jonas", "Bitte ziehen Sie den Stecker für eine Minute.")
     kari = await start.traveller.received("kari")
@@ -376,11 +339,11 @@ async def test_the_start_page_in_every_language_scheme_and_width(start, browser,
             everything = (scheme, width) not in LESS and (language == "de" or scheme == "light")
             for path in ("/", "/mailbox", "/letters") if everything else ("/",):
                 page = await context.new_page()
-                faults = collect_faults(page)
+                faults = eyes.collect_faults(page)
                 await page.goto(path)
                 await page.wait_for_selector({"/": ".answered.good", "/mailbox": ".mail-line", "/letters": "h1"}[path])
-                await picture(page, f"start-{language}-{scheme}-{width}-{path.strip('/') or 'index'}")
-                assert await violations(page) == []
+                await eyes.picture(page, f"start-{language}-{scheme}-{width}-{path.strip('/') or 'index'}")
+                assert await eyes.violations(page) == []
                 wide = await page.evaluate(OVERFLOW)
                 assert wide <= 0
                 assert faults == []

@@ -1,18 +1,18 @@
 """Reading timelines for a report, a day at a time and some cases at a time, so that a year fits into memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, select
 
 from bus.clock import to_micros
-from bus.store.port import Store
+from bus.store.port import Row, Store
 from workers.case.events import decode_event
 from workers.case.schema import case_event
 from workers.desk.reports import MEASURED, Measure, Report, measures, report
 
-__all__ = ["MOST_DAYS", "day_start", "measures_between", "read_report"]
+__all__ = ["MOST_DAYS", "day_start", "measured", "measures_between", "read_report"]
 
 MOST_DAYS = 400
 """A year and a month: the longest span that anybody compares, and an end to what one question may cost."""
@@ -64,10 +64,15 @@ async def measures_between(store: Store, tenant: str, since: datetime, until: da
     for start in range(0, len(touched), _CASES_AT_ONCE):
         share = touched[start : start + _CASES_AT_ONCE]
         rows = await store.by_keys(_TIMELINES, case_event.c.case_id, share, {"tenant": tenant})
-        timelines: dict[str, list[tuple[int, str]]] = {case: [] for case in share}
-        for row in rows:
-            timelines[row["case_id"]].append((row["seq"], row["data"]))
-        for timeline in timelines.values():
-            for measure in measures([decode_event(data) for _, data in sorted(timeline)]):
-                if since <= measure.at < until:
-                    yield measure
+        for measure in measured(rows):
+            if since <= measure.at < until:
+                yield measure
+
+
+def measured(rows: Sequence[Row]) -> Iterator[Measure]:
+    """What the timelines tell whose lines were read (case_id, seq, data), in whatever order."""
+    timelines: dict[str, list[tuple[int, str]]] = {}
+    for row in rows:
+        timelines.setdefault(row["case_id"], []).append((row["seq"], row["data"]))
+    for timeline in timelines.values():
+        yield from measures([decode_event(data) for _, data in sorted(timeline)])

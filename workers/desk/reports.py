@@ -25,8 +25,8 @@ DIMENSIONS = ("day", "channel", "department", "language", "operator")
 had the case, `machine` for software, and nobody (empty) where a figure shall count against nobody."""
 
 MEASURED = (
-    "opened", "reply-planned", "closed", "promise-kept", "promise-due", "promise-broken", "hold-ended", "received",
-    "praised", "satisfaction-given",
+    "received", "reply-planned", "closed", "promise-kept", "promise-broken", "service-missed", "hold-ended",
+    "praise-given", "rated",
 )  # fmt: skip
 """Kinds of events at which something is measured: a timeline without one of them in a span adds nothing to it."""
 
@@ -34,9 +34,14 @@ _NO_SETTLEMENT = frozenset({AUTOMATIC, "joined"})
 """Outcomes of cases that nobody had to settle: only machines wrote, or the matter belongs to another case."""
 
 
+_OF_CONVERSATIONS = frozenset({"hold", "abandoned", "satisfaction"})
+"""What is measured of how a conversation went, and left out of one that was ended for abuse."""
+
+
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """Something measured. `kind`: case (came in, or came back), first-answer and resolution (seconds), promise (1 kept,
-    0 broken), hold (seconds), satisfaction (1 to 5), praise, abandoned."""
+    0 broken), hold (seconds), satisfaction (1 to 5), praise (one for each person named), abandoned, missed (a service
+    promise)."""
 
     kind: str
     at: datetime
@@ -62,6 +67,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     resolution_90_s: int | None
     promises: int
     promises_kept_percent: float | None
+    service_missed: int
     holds: int
     longest_hold_s: int | None
     satisfaction_answers: int
@@ -116,6 +122,9 @@ class _Reader:
         self.found: list[Measure] = []
         self._channel = self._language = self._assignee = ""
         self._department = self._first_department = ""
+        self._helper = ""
+        self._episode = 0
+        self._ended = False
         self._begun: datetime | None = None
         self._answered = False
         self._person_wanted = False
@@ -139,7 +148,17 @@ class _Reader:
                 self._goes_to(event.department)
                 self._language = event.language or self._language
             case happened.Reopened():
-                self._begun, self._answered = None, False
+                self._begun, self._answered, self._ended = None, False, False
+                self._episode = len(self.found)
+            case happened.CallBackAsked():
+                self._person_wanted = False
+            case happened.ConversationEnded():
+                self._for_nobody()
+            case happened.PraiseGiven():
+                for name in event.names or (self._helper or MACHINE,):
+                    self._tell("praise", event.at, 1, name)
+            case happened.Rated():
+                self._tell("satisfaction", event.at, event.score, self._helper or MACHINE)
             case happened.ReplyPlanned():
                 self._replied(event)
             case happened.HandedOver():
@@ -154,8 +173,10 @@ class _Reader:
                 self._promises[event.promise.id] = event.promise
             case happened.PromiseKept():
                 self._promise(event.id, event.at, over=False)
-            case happened.PromiseDue():
+            case happened.PromiseBroken():
                 self._promise(event.id, event.at, over=True)
+            case happened.TargetMissed():
+                self._tell("missed", event.at, 1, self._assignee or MACHINE)
             case happened.HoldEnded():
                 self._held(event)
             case happened.OutcomeChosen():
@@ -191,7 +212,7 @@ class _Reader:
         if event.reply_kind not in ANSWERS or event.to_person:
             return  # what went to the address on file told the writer nothing
         if event.actor != MACHINE:
-            self._person_wanted = False
+            self._person_wanted, self._helper = False, event.actor
         if self._begun is not None and not self._answered:
             self._answered = True
             self._tell("first-answer", event.at, _seconds(self._begun, event.at), event.actor)
@@ -211,11 +232,19 @@ class _Reader:
             self._person_wanted = False
             self._tell("abandoned", at, 1, self._assignee or MACHINE)
 
+    def _for_nobody(self) -> None:
+        """The conversation was ended because of how the customer spoke: it speaks against nobody, before and after."""
+        self._ended, self._person_wanted = True, False
+        since = self.found[self._episode :]
+        self.found[self._episode :] = [replace(m, operator="") for m in since if m.kind not in _OF_CONVERSATIONS]
+
     def _tell(self, kind: str, at: datetime, value: int, operator: str) -> None:
+        if self._ended and kind in _OF_CONVERSATIONS:
+            return
         self.found.append(
             Measure(
                 kind=kind, at=at, value=value, channel=self._channel, department=self._department,
-                language=self._language, operator=operator,
+                language=self._language, operator="" if self._ended else operator,
             )
         )  # fmt: skip
 
@@ -243,6 +272,7 @@ def _figures(values: Mapping[str, list[int]]) -> Figures:
         resolution_median_s=_rank(resolved, 50),
         resolution_90_s=_rank(resolved, 90),
         promises=len(promises),
+        service_missed=len(values.get("missed", [])),
         promises_kept_percent=round(100 * sum(promises) / len(promises), 1) if promises else None,
         holds=len(holds),
         longest_hold_s=max(holds, default=None),

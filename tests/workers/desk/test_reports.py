@@ -61,7 +61,7 @@ MAIL = [
     events.Assigned(at=at(30), actor="Mina", to="Mina"),
     events.PromiseKept(at=at(30), actor="Mina", id="person"),
     promise("friday", at(30), at(60), by="Mina"),
-    events.PromiseDue(at=at(60), id="friday", what="answer"),
+    events.PromiseBroken(at=at(60), id="friday", what="answer", until=at(60)),
     events.PromiseKept(at=at(90), actor="Mina", id="friday"),
     events.OutcomeChosen(at=at(100), actor="Mina", outcome="refunded"),
     events.Closed(at=at(100), actor="Mina"),
@@ -111,6 +111,37 @@ CALLED = [
 
 BOUNCE = [opened(at(1), "email"), received(at(1), "email", automatic=True), events.Closed(at=at(2))]
 """A machine."""
+
+ABUSE = [
+    opened(at(40), "chat", "en"),
+    received(at(40), "chat"),
+    events.HandedOver(at=at(40), reason="asked"),
+    events.Assigned(at=at(41), actor="Ole", to="Ole"),
+    planned(at(41), actor="Ole"),
+    received(at(42), "chat"),
+    events.HandedOver(at=at(42), reason="asked"),
+    events.HoldEnded(at=at(44), actor="Ole", how="answered", seconds=900, returns=14),
+    events.ConversationEnded(at=at(44), actor="Ole", channel="chat", reason="abuse", follow_up="email"),
+    events.HoldEnded(at=at(44), how="left", seconds=901),
+    received(at(44), "chat", request="ended"),
+    events.Rated(at=at(45), actor="customer", contact="c", channel="chat", score=1),
+    events.OutcomeChosen(at=at(50), actor="Ole", outcome="explained"),
+    events.Closed(at=at(50), actor="Ole"),
+    events.Reopened(at=at(60)),
+    received(at(60), "chat"),
+    planned(at(61), actor="Ole"),
+    events.Rated(at=at(62), actor="customer", contact="c", channel="chat", score=4),
+]
+"""Somebody who was abusive, and came back with better manners: only what came then counts for Ole."""
+
+PRAISE = [
+    opened(at(5), "post", "nb"),
+    received(at(5), "post"),
+    planned(at(8), actor="Mina"),
+    events.PraiseGiven(at=at(9), contact="c", words="Takk til Mina og Ole!", names=("Mina", "Ole")),
+    events.Rated(at=at(9), actor="customer", contact="c", channel="post", score=5),
+]
+"""Two are praised, and the one who answered gets the score."""
 
 TIMELINES = (MAIL, CHAT, PHONE, CALLED, BOUNCE)
 
@@ -171,6 +202,23 @@ def test_rows_add_up_to_the_total(by):
         if by:
             assert sum(getattr(row.figures, name) for row in shown.rows) == getattr(shown.total, name)
     assert shown.total == whole().total
+
+
+def test_a_conversation_that_was_ended_for_abuse_counts_against_nobody():
+    shown = report(measures(ABUSE), since=at(0), until=at(99), by=("operator",), zone=BERLIN)
+    figures = {row.of["operator"]: row.figures for row in shown.rows}
+    assert shown.total.holds == shown.total.abandoned == 0
+    assert (shown.total.satisfaction_answers, figures["Ole"].satisfaction_mean) == (1, 4.0)
+    # The matter was worked on: the house answered and settled it, and nobody's name stands beside that.
+    assert (figures[""].first_answers, figures[""].resolved) == (1, 1)
+    assert (figures["Ole"].first_answers, figures["Ole"].resolved) == (1, 0)
+
+
+def test_praise_goes_to_everybody_who_is_named_and_a_score_to_whoever_answered():
+    shown = report(measures(PRAISE), since=at(0), until=at(99), by=("operator",), zone=BERLIN)
+    figures = {row.of["operator"]: row.figures for row in shown.rows}
+    assert (figures["Mina"].praise, figures["Mina"].satisfaction_mean) == (1, 5.0)
+    assert (figures["Ole"].praise, figures["Ole"].satisfaction_mean) == (1, None)
 
 
 async def test_the_same_is_read_from_the_store_in_slices(engine, monkeypatch):
