@@ -20,11 +20,12 @@ from bus.clock import Clock
 from bus.message.contact import Contact, Quality
 from bus.message.reply import Reply, Status
 from bus.store.blobs import Blobs
-from bus.store.port import Store
 
 if TYPE_CHECKING:
-    # A command that only looks at cases need not load a web server: that would be a third of its time.
+    # A command that only looks need not load a web server, a process that only reads letters no database.
     from aiohttp import web
+
+    from bus.store.port import Store
 
 __all__ = [
     "Acceptance",
@@ -164,7 +165,7 @@ class Services:
     """What the bus hands to an adapter. Nothing else is reached for."""
 
     clock: Clock
-    store: Store
+    store: "Store"
     """Each call ends within the deadline of a door, with TransientError when the store did not answer by then."""
     blobs: Blobs
     signer: Signer
@@ -177,7 +178,7 @@ class Services:
     """Report what became of a reply after `send` has returned (a receipt, a letter's acknowledgement file)."""
     background: Callable[[str, Awaitable[None]], None]
     """Run a task of the adapter under supervision: a crash is logged and restarted or ends the process visibly."""
-    local: Store | None = None
+    local: "Store | None" = None
     """State of this host alone (what became of the files in a folder here), kept while the shared store is away.
     None: there is one store for everything."""
     follow: Callable[[], AsyncIterator[Reply]] | None = None

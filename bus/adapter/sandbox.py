@@ -17,10 +17,11 @@ import msgspec
 import structlog
 
 from bus.adapter.contract import ChannelPlugin, Normalised, Raw
+from bus.adapter.sandbox_wire import WireAnswer
 from bus.errors import TransientError
 from bus.message import Contact, decode
 
-__all__ = ["Sandbox", "SandboxFailure", "WireAnswer"]
+__all__ = ["Sandbox", "SandboxFailure"]
 
 log = structlog.get_logger()
 
@@ -29,13 +30,6 @@ _USES_PER_CHILD = 1000
 
 _START_S = 60.0
 """How long a child may take to import its libraries on a busy machine."""
-
-
-class WireAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A normalised contact on the pipe: the contact stays JSON, because its body is JSON that nobody has read yet."""
-
-    contact: bytes
-    blobs: dict[str, bytes]
 
 
 class SandboxFailure(Exception):

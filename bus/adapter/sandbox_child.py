@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from bus.adapter.contract import Normalised, Raw
-from bus.adapter.sandbox import WireAnswer
+from bus.adapter.sandbox_wire import WireAnswer
 from bus.message import encode
 
 __all__ = ["main"]

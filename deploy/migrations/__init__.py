@@ -40,7 +40,7 @@ TABLES = (
     "bus.delivery.ledger",
     "bus.delivery.dead_letters",
     "bus.delivery.parking",
-    "bus.adapter.loop_guard",
+    "bus.adapter.acknowledging",
     "bus.store.conversation",
     "bus.store.pace",
     "bus.store.permission",

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import bindparam, exists, update
 
-from bus.adapter.loop_guard import (
+from bus.adapter.acknowledging import (
     Acknowledgement,
     acknowledged,
     acknowledgement_keys,

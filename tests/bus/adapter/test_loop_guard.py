@@ -5,16 +5,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bus.adapter.loop_guard import (
-    AUTOMATIC_REASONS,
+from bus.adapter.acknowledging import (
     Acknowledgement,
     acknowledged,
     acknowledgement_keys,
     acknowledgements,
     history,
     may_acknowledge,
-    why_automatic,
 )
+from bus.adapter.loop_guard import AUTOMATIC_REASONS, why_automatic
 from bus.clock import from_micros, to_micros
 from bus.delivery.outcome import Outcome
 from bus.log.embedded import EmbeddedEngine

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from adapters.email import EmailConfig, plugin
 from adapters.email.render import render
+from bus.adapter.acknowledging import acknowledgements
 from bus.adapter.contract import Raw
-from bus.adapter.loop_guard import acknowledgements
 from bus.delivery import ledger
 from bus.delivery.outcome import Outcome
 from bus.log.topics import work_topic
