@@ -33,7 +33,7 @@ _TIMES = {
     "STUCK_AFTER_S": "10",
 }
 _TOPICS_S = 60.0
-_READY_S = 180.0
+_READY_S = 400.0
 """A broker that is started again on a machine with much else to do."""
 
 

@@ -20,7 +20,7 @@ from proof.proxy import Proxy
 
 __all__ = ["CHANNELS", "Embedded", "House", "Layout", "Part", "two_and_two"]
 
-_READY_S = 120.0
+_READY_S = 400.0
 """A process on a machine that runs brokers and tests beside it; alone it takes about 4 s."""
 _STOP_S = 40.0
 _ASK_S = 120.0
