@@ -15,10 +15,13 @@ from bus.log.topics import REPLY_STATUS, reply_topic
 from bus.message import Reply, Status, encode, envelope
 from bus.store.port import Row
 
-__all__ = ["IN_DOUBT_S", "again", "in_doubt", "rest_s", "status_record"]
+__all__ = ["IN_DOUBT_S", "NOT_KNOWN", "again", "in_doubt", "rest_s", "status_record"]
 
 IN_DOUBT_S = 900.0
 """An attempt in doubt rests so long before it is repeated under the same id: a mail host's queue has spoken by then."""
+
+NOT_KNOWN = "it is not known whether the reply arrived"
+"""Why a reply in doubt counts as failed: the only failure after which it may have arrived all the same."""
 
 _ASK_AGAIN_S = 5.0
 """Before a channel that knows the reply again is asked again: time for a process to come back."""
@@ -53,7 +56,7 @@ def in_doubt(
         write = doubt(reply.id, row["attempt"], "failed", now, reason=reason)
         status = Status(
             reply=reply.id, tenant=reply.tenant, case=reply.case, channel=reply.channel, state="failed", at=now,
-            reason="it is not known whether the reply arrived", permanent=True,
+            reason=NOT_KNOWN, permanent=True,
         )  # fmt: skip
         return Outcome(writes=(write,), emit=(status_record(status),))
     write = doubt(reply.id, row["attempt"], "unknown", now, reason=reason)

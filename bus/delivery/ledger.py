@@ -29,6 +29,7 @@ from bus.store.sql import insert_ignore
 
 __all__ = [
     "BEHIND",
+    "NOT_LATER",
     "OVERTAKEN",
     "WITH_THE_END",
     "asked_at",
@@ -58,6 +59,10 @@ BEHIND = timedelta(days=1)
 
 WITH_THE_END = ("goodbye", "survey")
 """Kinds that are planned when a case is closed, and sent after it."""
+
+NOT_LATER = (*WITH_THE_END, "callback")
+"""Kinds that are dropped when the customer has said more by then: a goodbye to somebody who goes on, a call to somebody
+who has come back."""
 
 send_ledger = Table(
     "send_ledger",

@@ -167,7 +167,7 @@ class Sender:
         newer = seen["newest"] > row["heard"]
         if not newer:
             return self._blocked(reply, row, "closed", now)
-        if reply.kind in ledger.WITH_THE_END:
+        if reply.kind in ledger.NOT_LATER:
             return self._blocked(reply, row, ledger.OVERTAKEN, now)
         wait = self._settings.overtaken_wait_s(self._manifest)
         if row["reason"] != ledger.OVERTAKEN:

@@ -53,6 +53,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answers: tuple[str, ...] = ()
     heard: int = 0
     core: tuple[int, int] = (0, 0)
+    via: str = ""
+    """Of a call-back: the telephone of the person who is called first, and then connected to `to`."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,7 +44,8 @@ call to somebody who did not answer three is a nuisance, and a written word is b
 MOST_TRIES = len(BETWEEN_TRIES) + 1
 
 RESULTS = ("talked", "customer", "representative", "doubt")
-"""How a try ended: they talked; the customer or the representative did not pick up; nobody knows whether it rang."""
+"""How a try ended: they talked; the customer did not pick up; the representative did not, or it could not be tried;
+nobody knows whether it rang."""
 
 
 def ask(state: CaseState, number: str, line: str, now: datetime) -> tuple[CaseEvent, ...]:

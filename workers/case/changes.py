@@ -29,7 +29,7 @@ from workers.packs.hours import OpeningHours
 
 __all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
 
-BOUND = frozenset({"answer", "question", "goodbye", "survey"})
+BOUND = frozenset({"answer", "question", "goodbye", "survey", "callback"})
 """Kinds of replies that answer what was said. Acknowledgement, "one moment, please" and a code stay true whatever the
 customer says meanwhile."""
 

@@ -11,7 +11,7 @@ REASONS = ("outcome", "anything-else", "answer", "promise", "reply")
 """outcome: none was chosen. anything-else: the customer was not asked. answer: the customer has not answered that and
 its notice has not run out. promise: one is open. reply: the last one that mattered has not reached its channel."""
 
-SAYS_NOTHING_NEW = frozenset({"goodbye", "hold", "acknowledgement", "notice", "survey", "internal"})
+SAYS_NOTHING_NEW = frozenset({"goodbye", "hold", "acknowledgement", "notice", "survey", "internal", "callback"})
 """Kinds of replies whose loss leaves nobody without an answer. A goodbye follows from closing and cannot be its
 condition; "one moment, please" that found nobody on the line any more is no news either."""
 

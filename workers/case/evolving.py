@@ -223,6 +223,7 @@ def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
 def _closed(state: CaseState, event: events.Closed) -> dict[str, Any]:
     return {
         "status": model.CLOSED, "pending": None, "procedure": None, "challenge": "", "with_person": False,
+        "callback": None,
         "resolution": service.kept(state.resolution, event.at),
     }  # fmt: skip
 

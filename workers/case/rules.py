@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bus.message.reply import STATE_RANK
-from workers.case import events, hold, model, temper
+from workers.case import callback, events, hold, model, temper
 from workers.case.closing import SAYS_NOTHING_NEW, what_is_missing
 from workers.case.events import CaseEvent
 from workers.case.model import PERSON_PROMISE, CaseState, Promise
@@ -130,7 +130,7 @@ def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[Ca
         return (command.event,)
     match command:
         case Receive():
-            return _receive(state, command.received, now)
+            return (*_receive(state, command.received, now), *_about_calling(state, command.received, now))
         case Understand():
             return _understand(state, command, now)
         case Reply():
@@ -164,6 +164,17 @@ def _receive(state: CaseState, received: events.Received, now: datetime) -> tupl
     return (received,)
 
 
+def _about_calling(state: CaseState, received: events.Received, now: datetime) -> tuple[CaseEvent, ...]:
+    """Somebody asks to be called, or comes back before that."""
+    route = received.route
+    if received.contact in state.contacts or received.automatic or received.request in ("ended", "rating"):
+        return ()
+    if received.request == callback.KIND:
+        number = route.address.address if route.address.address.startswith("+") else ""
+        return callback.ask(state, number, route.account, now)
+    return callback.came_back(state, now)
+
+
 def _understand(state: CaseState, command: Understand, now: datetime) -> tuple[CaseEvent, ...]:
     understood = command.understood
     reason = temper.supervisor_for(state, understood.tone, command.supervisor_at, danger=bool(understood.danger))
@@ -189,7 +200,7 @@ def _track(state: CaseState, progress: events.ReplyProgress, now: datetime) -> t
     if note is None or STATE_RANK.get(progress.state, 0) <= STATE_RANK.get(note.state, -1):
         return ()
     lost = progress.state == "failed" and progress.permanent
-    if not lost or note.kind in ("goodbye", "hold", "acknowledgement", "survey", "internal"):
+    if not lost or note.kind in ("goodbye", "hold", "acknowledgement", "survey", "internal", callback.KIND):
         return (progress,)
     if state.status == model.CLOSED and progress.reason == "closed":
         # It was not sent because the case had come to its end without it.

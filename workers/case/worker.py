@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bus.clock import Clock
+from bus.delivery.doubt import NOT_KNOWN
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.delivery.reported import reported
 from bus.log.port import StoredRecord
@@ -11,7 +12,8 @@ from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
 from bus.message import Reply, Status, decode
 from bus.store.port import Store
 from bus.telemetry import Metrics
-from workers.case import events, model
+from workers.case import callback, events, model
+from workers.case.calling import end_call, ran_out
 from workers.case.changes import Draft, load_case, load_cases, reply_id
 from workers.case.hold import end, has_left, next_step, words_of
 from workers.case.model import PERSON_PROMISE, CaseState
@@ -61,6 +63,7 @@ class CaseWorker:
             if draft is None:
                 return Outcome(writes=learnt) if learnt else NOTHING
             _track(draft, status)
+            self._called(draft, status)
             _close_if_complete(draft)
             draft.writes.extend(learnt)
         else:
@@ -84,6 +87,8 @@ class CaseWorker:
             await self._promise(draft, timer)
         elif timer.kind == "service":
             self._service_missed(draft)
+        elif timer.kind == callback.KIND:
+            ran_out(draft, self._pack, timer.detail)
         elif timer.kind == "hold":
             self._hold_goes_on(draft, timer.detail)
 
@@ -103,6 +108,16 @@ class CaseWorker:
             else:
                 await break_promise(draft, self._pack, self._records, promise)
                 self._count_promise("broken")
+
+    def _called(self, draft: Draft, status: Status) -> None:
+        """News of a call-back under way: its end is a decision of the case."""
+        asked = draft.state.callback
+        if asked is None or asked.reply != status.reply or status.state not in ("delivered", "failed"):
+            return
+        told = status.reason if status.reason in callback.RESULTS else "representative"
+        if status.reason == NOT_KNOWN:
+            told = "doubt"
+        end_call(draft, self._pack, "talked" if status.state == "delivered" else told)
 
     def _count_promise(self, result: str) -> None:
         if self._metrics is not None:

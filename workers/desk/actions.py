@@ -16,7 +16,7 @@ from bus.errors import Conflict
 from bus.message import clean_text
 from bus.store.port import Effect, Store
 from workers.case import commands
-from workers.case.changes import load_case
+from workers.case.changes import Draft, load_case
 from workers.case.model import CaseState
 from workers.case.promised import undertakings
 from workers.desk.drafts import drop
@@ -124,6 +124,16 @@ class Actions:
         await self.change(
             tenant, case, lambda state, now: commands.close(state, outcome=outcome, actor=person, now=now)
         )
+
+    async def draft(self, tenant: str, case: str, decide: Callable[[Draft], object]) -> None:
+        """Change the case by what `decide` does with a draft of it; it may run more than once."""
+
+        def outcome(state: CaseState, now: datetime) -> Outcome:
+            draft = Draft(state, now)
+            decide(draft)
+            return draft.outcome()
+
+        await self.change(tenant, case, outcome)
 
     async def change(self, tenant: str, case: str, decide: Decide) -> None:
         for _ in range(ATTEMPTS):

@@ -97,6 +97,11 @@ class LiveReading:
             if (state := states.get((tenant, row["case_id"]))) is not None
         ]  # fmt: skip
 
+    async def is_call_back(self, tenant: str, case: str) -> bool:
+        """Whether the customer of a case waits to be called."""
+        state = await load_case(self._store, tenant, case)
+        return state is not None and state.callback is not None
+
     async def named(self, tenant: str, case: str) -> Mapping[str, str] | None:
         """A case by id and number, for a link."""
         state = await load_case(self._store, tenant, case) if case else None

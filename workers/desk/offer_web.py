@@ -5,7 +5,7 @@ of its case, so pages ask `mine` again when one of those arrives.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from workers.case import supervising
 from workers.case.rules import Refused
 from workers.desk.actions import Actions
 from workers.desk.answering import Answering
+from workers.desk.callback import CallBacks
 from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.live import LiveReading
 from workers.desk.login import Session
@@ -24,6 +25,7 @@ from workers.desk.reading import UnknownCase
 from workers.desk.roles import STAFF, SUPERVISE
 from workers.desk.roster import Roster
 from workers.desk.staff import People, Staff
+from workers.packs import Pack
 
 __all__ = ["OfferPages"]
 
@@ -53,6 +55,14 @@ class _Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minutes: int = 0
 
 
+class _Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    number: Annotated[str, msgspec.Meta(pattern=r"^$|^\+[0-9]{6,15}$")] = ""
+
+
+class _Called(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    result: Literal["talked", "customer"]
+
+
 class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
 
@@ -60,10 +70,11 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OfferPages:
     """Routes of people and their work."""
 
-    def __init__(self, *, store: Store, clock: Clock, gate: Gate, actions: Actions) -> None:
+    def __init__(self, *, store: Store, clock: Clock, gate: Gate, actions: Actions, pack: Pack) -> None:
         self._gate, self._actions, self._clock = gate, actions, clock
         self._people = People(store=store, clock=clock)
         self._answering = Answering(store=store, clock=clock)
+        self._calls = CallBacks(actions=actions, people=self._people, pack=pack)
         self._live = LiveReading(store=store, clock=clock)
         self.roster = Roster(store=store, clock=clock)
 
@@ -75,6 +86,8 @@ class OfferPages:
             self._change("/desk/api/presence", self._say),
             self._change("/desk/api/wrap-up", self._wrap_up),
             self._change(case + "/offer/{answer:accept|decline}", self._answer),
+            self._change(case + "/call", self._call),
+            self._change(case + "/called", self._called),
             self._read("/desk/api/supervisor", self._supervisor, SUPERVISE),
             self._read("/desk/api/colleagues", self._colleagues, SUPERVISE),
             self._change("/desk/api/colleagues/{name}/break", self._break, SUPERVISE),
@@ -128,8 +141,31 @@ class OfferPages:
         who = (session.tenant, request.match_info["case"], session.person)
         if request.match_info["answer"] == "accept":
             await self._answering.accept(*who)
+            return answer(await self._rung(*who))
         else:
             await self._answering.decline(*who, reason=body.reason[:200])
+        return answer({})
+
+    async def _rung(self, tenant: str, case: str, person: str) -> Mapping[str, Any]:
+        """Whoever accepts a call-back and has a telephone is called at once; what hinders that keeps nobody from the
+        case."""
+        if not await self._live.is_call_back(tenant, case):
+            return {}
+        try:
+            asked, rings = await self._calls.call(tenant, case, person)
+        except Refused as refused:
+            return {"rings": False, "missing": refused.missing}
+        return {"rings": rings, "number": asked.number}
+
+    async def _call(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Call)
+        case = request.match_info["case"]
+        asked, rings = await self._calls.call(session.tenant, case, session.person, body.number)
+        return answer({"rings": rings, "number": asked.number})
+
+    async def _called(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Called)
+        await self._calls.called(session.tenant, request.match_info["case"], session.person, body.result)
         return answer({})
 
     async def _supervisor(self, _request: web.Request, session: Session) -> web.StreamResponse:

@@ -92,7 +92,7 @@ class DeskPages:
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
         self._gate = Gate(self._sessions, People(store=store, clock=clock))
-        self._offers = OfferPages(store=store, clock=clock, gate=self._gate, actions=self._actions)
+        self._offers = OfferPages(store=store, clock=clock, gate=self._gate, actions=self._actions, pack=pack)
         self._pictures = Pictures()
         self._figures = FigurePages(
             store=store, signer=signer, clock=clock, hours=pack.policy.service.hours, gate=self._gate
