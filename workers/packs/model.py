@@ -90,6 +90,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     abusive: tuple[str, ...] = ()
     repeated: tuple[str, ...] = ()
     """The customer had to ask before ("zum dritten Mal")."""
+    also: tuple[str, ...] = ()
+    """Words with which somebody comes to a further matter ("by the way")."""
     urgent: tuple[str, ...] = ()
     negation: tuple[str, ...] = ()
     helped: tuple[str, ...] = ()

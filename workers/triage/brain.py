@@ -10,8 +10,9 @@ import msgspec
 from workers.case.work import Understanding
 from workers.packs import Pack
 from workers.triage.language import Hints
+from workers.triage.matters import Parts, further_matters, to_each_its_own
 from workers.triage.model import Model, Prediction, model_path
-from workers.triage.reading import Reader, Reading
+from workers.triage.reading import MAX_CHARACTERS, Reader, Reading, masked_part
 from workers.triage.thresholds import Thresholds, choose
 from workers.triage.understand import Context, understand
 
@@ -41,6 +42,7 @@ class Brain:
         self.model = model
         self.thresholds: Thresholds = choose(model.folds, pack)
         self._reader = reader
+        self._parts = Parts(pack)
 
     @staticmethod
     def open(pack: Pack, data_dir: Path | None) -> "Brain":
@@ -68,9 +70,33 @@ class Brain:
         """Everything, for many messages."""
         readings = [self.read(message) for message in messages]
         predictions = self.predict(readings)
-        return [
+        understood = [
             understand(reading, message.context, prediction, self.pack, self.thresholds)
             for message, reading, prediction in zip(messages, readings, predictions, strict=True)
+        ]
+        return self._with_further(messages, readings, understood)
+
+    def _with_further(
+        self, messages: Sequence[Message], readings: Sequence[Reading], understood: Sequence[Understanding]
+    ) -> list[Understanding]:
+        """With the further matters of each; all parts of all texts in one pass of the model."""
+        parts = [
+            self._parts.of(message.text[:MAX_CHARACTERS], reading.entities)
+            if found.decision == "accept" and not found.answering
+            else ()
+            for message, reading, found in zip(messages, readings, understood, strict=True)
+        ]
+        texts = [
+            (masked_part(message.text, reading.entities, part.start, part.end),)
+            for message, reading, of_text in zip(messages, readings, parts, strict=True)
+            for part in of_text
+        ]
+        predictions = iter(self.model.predict(texts))
+        return [
+            to_each_its_own(
+                found, further_matters(found, of_text, [next(predictions).intents for _ in of_text], self.pack)
+            )
+            for found, of_text in zip(understood, parts, strict=True)
         ]
 
 

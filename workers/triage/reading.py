@@ -13,7 +13,7 @@ from workers.triage.entities import Entities
 from workers.triage.language import Hints, Languages
 from workers.triage.lists import Index, Phrases, plain
 
-__all__ = ["Reader", "Reading"]
+__all__ = ["MAX_CHARACTERS", "Reader", "Reading", "masked_part"]
 
 MAX_CHARACTERS = 6_000
 """So much of a text is read. What a customer wants stands in the first two pages; the rest is for people."""
@@ -208,6 +208,16 @@ def _masked(text: str, entities: tuple[Entity, ...]) -> str:
         position = entity.end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+def masked_part(text: str, entities: tuple[Entity, ...], start: int, end: int) -> str:
+    """Characters `start` to `end` of a text as the model shall see them."""
+    within = tuple(
+        msgspec.structs.replace(entity, start=entity.start - start, end=entity.end - start)
+        for entity in entities
+        if start <= entity.start and entity.end <= end
+    )
+    return _WHITE.sub(" ", _masked(text[start:end], within)).strip(" ,;-–")
 
 
 def _without_salutation(sentences: list[tuple[str, str]], lists: _Lists) -> list[tuple[str, str]]:
