@@ -1,6 +1,6 @@
 """What the desk shows: the queue, one case with its timeline, its files. Reads only, each bound to one tenant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,9 @@ from bus.message import decode
 from bus.store.port import Row, Store
 from workers.case.hold import LIMIT
 from workers.case.model import CLOSED, WAITING_PERSON, CaseState, Route
+from workers.case.protection import may_end
 from workers.case.schema import case_event, cases, person
+from workers.case.service import FIRST_ANSWER, RESOLUTION
 from workers.desk.schema import SELECT_FILES
 
 __all__ = ["CaseView", "QueueRow", "Reading", "UnknownCase"]
@@ -59,6 +61,9 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     due: datetime | None
     promised: datetime | None
     hold: Waiting | None
+    waits: datetime | None
+    """Since when a person has to answer; None while nobody has to."""
+    offered: str
     flags: tuple[str, ...]
 
 
@@ -69,6 +74,12 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     hold: Waiting | None
     with_person: bool
     outcome: str
+    satisfaction: int
+    """The last score, 1 to 5; 0 when there is none."""
+    targets: tuple[Mapping[str, Any], ...]
+    """What the company promises everybody: `name` (first-answer, resolution), `until`, `kept`, `missed`, `paused`."""
+    may_end: bool
+    """Whether somebody is there whose conversation could be ended for abuse."""
     proof: str
     customer: str
     routes: tuple[Mapping[str, str], ...]
@@ -178,6 +189,9 @@ class Reading:
             hold=_waiting(state),
             with_person=state.with_person,
             outcome=state.outcome,
+            satisfaction=state.satisfaction,
+            targets=tuple(_targets(state)),
+            may_end=may_end(state),
             proof=state.proof,
             customer=state.customer,
             routes=tuple(
@@ -185,7 +199,10 @@ class Reading:
                 for name, route in state.routes.items()
                 if name != "link"  # a confirmation page is a way in, never a way to answer
             ),
-            promises=tuple({"id": p.id, "what": p.what, "by": p.by, "until": p.until} for p in state.open_promises()),
+            promises=tuple(
+                {"id": p.id, "what": p.what, "by": p.by, "until": p.until, "made": p.made, "broke": p.broke is not None}
+                for p in state.open_promises()
+            ),
             events=tuple(await self.events(tenant, case)),
             files=tuple(_file(found) for found in await self.files(tenant, case)),
             others=tuple(rows[1:]),
@@ -246,6 +263,8 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime],
         flags.append("claims")
     if state.supervisor:
         flags.append("supervisor")
+    if state.callback is not None:
+        flags.append("callback")
     return QueueRow(
         id=state.id,
         number=state.number,
@@ -266,8 +285,19 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime],
         due=from_micros(row["due"]) if row["due"] else None,
         promised=started.get((state.id, row["due"])),
         hold=_waiting(state),
+        waits=state.waits_since,
+        offered=state.offered,
         flags=tuple(flags),
     )
+
+
+def _targets(state: CaseState) -> Iterator[Mapping[str, Any]]:
+    for name, target in ((FIRST_ANSWER, state.first_answer), (RESOLUTION, state.resolution)):
+        if target is not None:
+            yield {
+                "name": name, "since": target.since, "until": target.until, "kept": target.kept_at is not None,
+                "missed": target.missed, "paused": target.paused_at is not None,
+            }  # fmt: skip
 
 
 def _name(known: str, route: Route | None) -> str:
