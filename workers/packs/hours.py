@@ -49,11 +49,14 @@ def add_open_time(hours: OpeningHours, start: datetime, length: timedelta) -> da
 
     Raises ValueError when the company does not open for two months.
     """
-    left = length
-    for opens, closes in _spans_from(hours, start):
-        begins = max(opens, start)
+    if not length:
+        return start
+    # Python counts within one zone by the clock on the wall; only in UTC is an hour always an hour.
+    left, since = length, start.astimezone(UTC)
+    for opens, closes in _spans_from(hours, since):
+        begins = max(opens, since)
         if closes - begins >= left:
-            return (begins + left).astimezone(start.tzinfo) if left else start
+            return (begins + left).astimezone(start.tzinfo)
         left -= closes - begins
     raise ValueError("hours: the company does not open in time")
 
@@ -61,6 +64,7 @@ def add_open_time(hours: OpeningHours, start: datetime, length: timedelta) -> da
 def open_time_between(hours: OpeningHours, start: datetime, end: datetime) -> timedelta:
     """How much of the time between two moments was open; nothing when `end` is not later."""
     total = timedelta()
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
     for opens, closes in _spans_from(hours, start, until=end):
         if opens >= end:
             break
@@ -111,9 +115,17 @@ def _spans_from(
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> datetime:
+    """When a clock on the wall first shows this time of a day, or first shows a later one where it is skipped."""
     if minutes == 24 * 60:
         day, minutes = day + timedelta(days=1), 0
-    return datetime.combine(day, time(minutes // 60, minutes % 60), zone).astimezone(UTC)
+    wall = datetime.combine(day, time(minutes // 60, minutes % 60), zone)
+    moment = wall.astimezone(UTC)
+    if moment.astimezone(zone).time() != wall.time():
+        # Skipped when the clocks go forward: they do so at a full minute, not long before.
+        moment = wall.replace(fold=1).astimezone(UTC)
+        while moment.astimezone(zone).replace(tzinfo=None) < wall.replace(tzinfo=None):
+            moment += timedelta(minutes=1)
+    return moment
 
 
 @cache
