@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from bus.store.permission import recipient_key, withdrawal_write
 from workers.case import events, model
 from workers.case.closing import AUTOMATIC
@@ -12,6 +14,15 @@ from workers.case.service import promised, resumed
 from workers.case.work import Understanding
 from workers.dialogue import engine, proof
 from workers.dialogue.articles import AnswerFromArticle
+from workers.dialogue.manners import (
+    abused,
+    ask_satisfaction,
+    in_danger,
+    pass_on_praise,
+    rate,
+    rated,
+    written_down,
+)
 from workers.dialogue.matters import interrupt
 from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
 from workers.dialogue.turn import Turn, route_of
@@ -56,7 +67,8 @@ class Praise:
 
     async def decide(self, turn: Turn) -> Step:
         turn.act("praise", turn.contact.id, ())
-        turn.say("praise.thanks")
+        if not turn.praised:
+            turn.say("praise.thanks")
         return Report("praised", "thanked")
 
 
@@ -64,6 +76,8 @@ def record_contact(turn: Turn) -> bool:
     """Write the contact and what was understood into the case. False when it is there already."""
     contact, understood = turn.contact, turn.understanding
     before = turn.state
+    rate(turn)
+    alone = turn.rating is not None and turn.rating.alone
     received = events.Received(
         at=turn.now,
         actor="customer",
@@ -71,7 +85,7 @@ def record_contact(turn: Turn) -> bool:
         route=route_of(contact),
         text=contact.own_text(),
         subject=contact.subject,
-        request=str(contact.native.get("request", "")),
+        request="rating" if alone else str(contact.native.get("request", "")),
         attachments=tuple(part.name or part.media_type for part in contact.attachments),
         quality=contact.quality.status,
         automatic=contact.automatic,
@@ -79,6 +93,8 @@ def record_contact(turn: Turn) -> bool:
     told = turn.draft.do(Receive(received=received))
     if not told:
         return False
+    if alone:
+        return True
     if not contact.automatic and received.request != "ended":
         _promise_service(turn, before, anew=any(isinstance(event, events.Reopened) for event in told))
     heard = events.Understood(
@@ -90,6 +106,7 @@ def record_contact(turn: Turn) -> bool:
         language="" if contact.channel == "link" else understood.language,
         tone=understood.tone,
         urgency=understood.urgency,
+        danger=understood.danger,
         legal=understood.legal,
         reasons=understood.reasons,
     )
@@ -103,7 +120,11 @@ def _promise_service(turn: Turn, before: model.CaseState, *, anew: bool) -> None
     if anew or not before.routes:
         figures = service.promise_of(turn.contact.channel)
         since = min(turn.contact.received_at, turn.now)
-        turn.draft.tell(promised(figures, service.hours, since, turn.now))
+        made = promised(figures, service.hours, since, turn.now)
+        if turn.contact.native.get("request") in _QUIET_REQUESTS:
+            # The channel has named its own time for an answer, and the caller goes by that.
+            made = replace(made, first_answer=None)
+        turn.draft.tell(made)
         return
     goes_on = resumed(before, service.hours, turn.now)
     if goes_on is not None:
@@ -151,18 +172,23 @@ class Conversation:
             if not state.routes:
                 turn.draft.do(Close(outcome=AUTOMATIC))
             return
+        if rated(turn):
+            return
+        turn.praised = await pass_on_praise(turn)
         if request == "ended":
             self._ended(turn)
         elif request == "confirm":
             await self._confirmed(turn)
         elif request in _QUIET_REQUESTS:
             turn.hand_over(request, what=request, until=_told_time(turn), quiet=True)
+        elif understood.danger == "self-harm":
+            in_danger(turn)
         elif understood.stop_contact or _asks_for(understood, "sales.stop_contacting_me"):
             self._stop(turn)
-        elif understood.tone == "abusive":
-            self._abusive(turn)
+        elif understood.tone == "abusive" or understood.danger == "threat":
+            await abused(turn)
         elif self._says_goodbye(turn):
-            self._goodbye(turn)
+            await self._goodbye(turn)
         elif self._thanks_after_the_end(turn):
             self._end_again(turn)
         elif state.with_person:
@@ -170,6 +196,8 @@ class Conversation:
                 turn.hand_over("asked for a person")
             elif state.hold is not None and _asks_for(understood, "escalation.call_back"):
                 turn.call_back_instead()
+            elif state.ended and turn.live:
+                written_down(turn)
             else:
                 turn.await_person()
         elif request == "person" or understood.request_person or _asks_for(understood, *_PERSON_INTENTS):
@@ -210,14 +238,6 @@ class Conversation:
         turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="stopped"))
         turn.ask_anything_else()
 
-    def _abusive(self, turn: Turn) -> None:
-        # What is behind the insult is dealt with all the same, by a person; staff are warned by the case's tone.
-        if not turn.state.warned:
-            turn.say("tone.abusive")
-            turn.draft.tell(events.Warned(at=turn.now))
-        turn.settle()
-        turn.hand_over("abusive")
-
     def _says_goodbye(self, turn: Turn) -> bool:
         pending = turn.state.pending
         if pending is None or pending.kind != "anything-else":
@@ -225,10 +245,14 @@ class Conversation:
         understood = turn.understanding
         return understood.done or understood.answer == "no" or understood.intent == "talk.thanks_done"
 
-    def _goodbye(self, turn: Turn) -> None:
+    async def _goodbye(self, turn: Turn) -> None:
         turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
-        turn.say("goodbye")
-        turn.expect("goodbye", listen=False)
+        if not turn.live:
+            turn.say("goodbye")
+        if not await ask_satisfaction(turn):
+            if turn.live:
+                turn.say("goodbye")
+            turn.expect("goodbye", listen=False)
         self._close(turn)
 
     def _thanks_after_the_end(self, turn: Turn) -> bool:
