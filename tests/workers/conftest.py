@@ -150,10 +150,15 @@ class Shop:
         for _ in range(3):
             topic = work_topic(department, lane_of(item.contact.channel))
             outcome = await self.take(self.workers[department], stored(topic, item.case, item))
-            forwarded = [record for record in outcome.emit if record.topic.startswith("work.")]
+            given = [record for record in outcome.emit if record.topic.startswith("work.")]
+            forwarded = [record for record in given if record.key == item.case]
             if not forwarded:
                 await self.deliver(outcome.replies)
-                return list(outcome.replies)
+                replies = list(outcome.replies)
+                for record in given:
+                    # A further matter of the same contact has a case of its own.
+                    replies += await self.work(decode(record.value, WorkItem))
+                return replies
             department = forwarded[0].topic.split(".")[1]
         raise AssertionError("forwarded in circles")
 

@@ -27,7 +27,7 @@ from workers.case.waiting import look, needs_a_look
 from workers.case.work import CaseTimer
 from workers.packs.hours import OpeningHours
 
-__all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id"]
+__all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id", "restored"]
 
 BOUND = frozenset({"answer", "question", "goodbye", "survey", "callback"})
 """Kinds of replies that answer what was said. Acknowledgement, "one moment, please" and a code stay true whatever the
@@ -284,6 +284,11 @@ def changes(
         ),
     )
     return writes, (record,)
+
+
+def restored(stored: CaseState, found: CaseState) -> Outcome:
+    """Put a snapshot right that is not what its events lead to (`workers.case.rebuild`). Nothing new has happened."""
+    return Outcome(writes=(_snapshot_write(stored, found),))
 
 
 def _columns(state: CaseState) -> Mapping[str, object]:

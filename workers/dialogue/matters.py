@@ -76,7 +76,8 @@ async def open_sibling(turn: "Turn", matter: Matter) -> Draft:
         Open(
             id=case_id, tenant=turn.tenant, number=number, person=main.person or turn.item.person,
             channel=turn.contact.channel, language=turn.language, link=SIBLING, siblings=(main.id, *main.siblings),
-            disclosed=main.disclosed,
+            # Whoever is talked to hears it in the words of this turn at the latest.
+            disclosed=main.disclosed or turn.live,
         )
     )  # fmt: skip
     _share_proof(turn, draft)
