@@ -25,7 +25,7 @@ DAYS = (
 )  # fmt: skip
 HOLIDAYS = {
     "DE": {date(2026, 12, 25), date(2026, 12, 26), date(2027, 1, 1), date(2025, 10, 31)},
-    "NO": {date(2026, 12, 25), date(2026, 12, 26), date(2027, 1, 1), date(2026, 3, 29), date(2026, 5, 17)},
+    "NO": {date(2026, 12, 25), date(2026, 12, 26), date(2027, 1, 1), date(2026, 5, 17)},
 }
 """Those of Hamburg and of Norway that lie within reach of DAYS, written down by hand."""
 
