@@ -10,6 +10,7 @@ from aiohttp import web
 from adapters.phone.call import Event, Pending
 from adapters.phone.calls import Calls, StoredCalls
 from adapters.phone.config import PhoneConfig, load_tokens
+from adapters.phone.dialling import STEPS, Dialling
 from adapters.phone.door import Door
 from adapters.phone.hold_music import hold_music
 from adapters.phone.languages import LANGUAGES
@@ -17,6 +18,7 @@ from adapters.phone.machine import Machine
 from adapters.phone.manifest import MANIFEST
 from adapters.phone.normalise import mask_digits
 from adapters.phone.phrases import load_phrases
+from adapters.phone.provider import TwilioCalls
 from adapters.phone.render import Renderer
 from adapters.phone.signature import verified_form
 from bus.adapter.contract import Health, Refused, RetryLater, SendResult, Services
@@ -53,6 +55,11 @@ class PhoneAdapter:
         machine = Machine(config, load_phrases(), _company(config, services.options))
         table = calls or StoredCalls(services.store, services.tenant)
         self._door = Door(services, config, machine, self._renderer, table)
+        provider = None
+        if config.account_sid:
+            provider = TwilioCalls(api_url=config.api_url, account_sid=config.account_sid, auth_token=self._tokens[0])
+        self._dialling = Dialling(services, config, self._renderer, self._public_url + self._prefix, provider)
+        self._bridge = re.compile(rf"{re.escape(self._prefix)}/bridge/([A-Za-z0-9_-]{{1,80}})/({'|'.join(STEPS)})")
         self._path = re.compile(
             rf"{re.escape(self._prefix)}/(?:(?P<plain>voice|status|fallback)"
             rf"|(?P<sid>{_CALL_SID.pattern})/(?P<route>{_STEP_ROUTES})/(?P<step>[0-9]{{1,6}}))"
@@ -84,6 +91,8 @@ class PhoneAdapter:
     async def send(self, reply: Reply, attempt: int) -> SendResult:
         if reply.expires_at is not None and reply.expires_at <= self._services.clock.now():
             return Refused(reason="the reply has expired")
+        if reply.kind == "callback":
+            return await self._dialling.dial(reply)
         pending = Pending(
             reply=reply.id, case=reply.case, text=reply.text, listen=reply.listen, handover=reply.handover,
             language=reply.language if reply.language in LANGUAGES else self._config.language_of(reply.account),
@@ -119,6 +128,9 @@ class PhoneAdapter:
         )  # fmt: skip
         if form is None:
             return _FORBIDDEN
+        bridge = self._bridge.fullmatch(raw_path.partition("?")[0])
+        if bridge is not None:
+            return 200, await self._dialling.answer(bridge[1], bridge[2], form)
         match = self._path.fullmatch(raw_path.partition("?")[0])
         if match is None:
             return 404, b""

@@ -73,6 +73,11 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hotline: str = ""
     """A person's number (E.164): named and dialled for callers whom our own queue cannot help, because the bus takes
     nothing, the brokers or the state of calls are away, or nothing of ours works at all."""
+    account_sid: str = ""
+    """The provider's account, for call-backs: the telephone of the representative rings, then the customer's. Empty:
+    people dial by hand. Needs `auth_token_file`."""
+    api_url: str = "https://api.twilio.com"
+    """Base of the provider's interface for calls out; a double in tests."""
     edge: str = "frankfurt"
     """Where the provider's requests to us start; empty: its default."""
 
@@ -84,6 +89,8 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"numbers.{number}: language {language!r} is none of {', '.join(LANGUAGES)}")
         if self.hotline and not (self.hotline.startswith("+") and self.hotline[1:].isdigit()):
             raise ValueError(f"hotline: {self.hotline!r} is not E.164, such as +49301234567")
+        if self.account_sid and not self.auth_token_file:
+            raise ValueError("account_sid: calling out needs the account's token in auth_token_file")
         if self.default_language not in LANGUAGES:
             raise ValueError(f"default_language: {self.default_language!r} is none of {', '.join(LANGUAGES)}")
         missing = [language for language in LANGUAGES if language not in self.voices]

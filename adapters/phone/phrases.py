@@ -48,6 +48,9 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     meanwhile: str
     callback: str
     callback_failed: str
+    bridge: str
+    bridge_dials: str
+    bridge_missed: str
     too_long: str
     voicemail: str
     voicemail_empty: str

@@ -97,6 +97,31 @@ class Renderer:
         action = self._url(sid, "key", event.step + 1)
         return document(self._announcement(action, (Line(text=hold, language=language),)), self._redirect(action))
 
+    def bridge_asks(self, language: str, number: str, action: str) -> bytes:
+        """To a representative whose telephone rang for a call-back. Only a key connects: no mailbox can press it."""
+        words = load_phrases()[language].bridge.format(number=" ".join(number))
+        action += self._override
+        gather = element(
+            "Gather", self._says((Line(text=words, language=language),)), input="dtmf", action=action, method="POST",
+            numDigits=1, timeout=8, finishOnKey="", actionOnEmptyResult="true",
+        )  # fmt: skip
+        return document(gather, element("Hangup"))
+
+    def bridge_dials(self, language: str, line: str, customer: str, *, done: str, leg: str) -> bytes:
+        """The representative is there: now the customer's telephone rings, and shows the number that was called."""
+        words = (Line(text=load_phrases()[language].bridge_dials, language=language),)
+        number = element(
+            "Number", (text(customer),), statusCallback=leg + self._override, statusCallbackMethod="POST",
+            statusCallbackEvent="answered",
+        )  # fmt: skip
+        dial = element("Dial", (number,), callerId=line, action=done + self._override, method="POST", timeout=_RING_S)
+        return document(*self._says(words), dial)
+
+    def hung_up(self, language: str = "", words: str = "") -> bytes:
+        """The end of a call out, with a last word where there is one."""
+        says = self._says((Line(text=words, language=language),)) if words else ()
+        return document(*says, element("Hangup"))
+
     def fallback(self, number: str) -> bytes:
         """The document for the number's fallback address: static, better kept on another host."""
         language = self._config.language_of(number)

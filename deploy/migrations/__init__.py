@@ -46,6 +46,7 @@ TABLES = (
     "bus.store.permission",
     "bus.store.postgres_tables",
     "adapters.chat.schema",
+    "adapters.phone.dial_schema",
     "adapters.phone.schema",
     "adapters.post.schema",
     "workers.case.schema",
