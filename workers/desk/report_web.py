@@ -46,14 +46,15 @@ class FigurePages:
             web.get("/desk/wallboard", self._wallboard_page),
             web.get("/desk/api/wallboard", self._wallboard),
             web.post("/desk/api/wallboard/link", change(self._link, right=WALLBOARD)),
-            web.get("/desk/reports", self._reports_page),
+            web.get("/desk/reports", self._page),
+            web.get("/desk/live", self._page),
             web.get("/desk/api/reports", read(self._reports, right=REPORTS)),
         ]
 
-    async def _reports_page(self, request: web.Request) -> web.StreamResponse:
+    async def _page(self, request: web.Request) -> web.StreamResponse:
         if await self._gate.session(request) is None:
             return web.Response(status=303, headers={**page_headers(), "Location": "/desk/login"})
-        return page_file(_PAGES / "reports.html", page_headers())
+        return page_file(_PAGES / f"{request.path.rpartition('/')[2]}.html", page_headers())
 
     async def _wallboard_page(self, _request: web.Request) -> web.StreamResponse:
         return page_file(_PAGES / "wallboard.html", page_headers())

@@ -23,8 +23,9 @@ async function request(path, options = {}) {
 
 export const get = (path) => request(path);
 
-export const post = (path, body) =>
+export const post = (path, body, options = {}) =>
   request(path, {
+    ...options,
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Contactbus-Desk": "1" },
     body: JSON.stringify(body),

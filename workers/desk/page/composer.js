@@ -1,10 +1,12 @@
 // Where people write: a reply through a channel of the case, or a note for colleagues.
 
 import { h, icon } from "/assets/dom.js";
-import { t } from "/assets/i18n.js";
+import { formatTime, t } from "/assets/i18n.js";
 import { post } from "./api.js";
-import { keepDraft, readDraft } from "./drafts.js";
+import { CaseDrafts } from "./drafts.js";
 import { channelName, languageName } from "./words.js";
+
+const NEWS = new Set(["received", "reply-planned", "acted", "reopened", "closed"]); // as in actions.py
 
 const ANYTHING_ELSE = {
   de: "Kann ich sonst noch etwas für Sie tun?",
@@ -14,12 +16,15 @@ const ANYTHING_ELSE = {
 
 export class DeskComposer extends HTMLElement {
   tenant = "";
+  person = "";
   online = true;
   #view = null;
   #mode = "reply";
   #busy = false;
   #asks = false;
   #parts = null;
+  #drafts = null;
+  #seen = 0; // the version that lay before the writer's eyes when he began, or when he said that he has read the rest
 
   /** Show the composer for a case; what was being written for it is there again. */
   show(view) {
@@ -28,15 +33,53 @@ export class DeskComposer extends HTMLElement {
     if (changed) {
       this.#mode = "reply";
       this.#asks = false;
+      this.#seen = view.row.version;
+      this.#drafts = new CaseDrafts(this.tenant, view, (state) => this.#saySafe(state));
       this.#build();
     }
+    if (!this.#parts.text.value.trim()) this.#seen = view.row.version; // nothing is written: whatever is shown is seen
+    const own = view.events.findLast((event) => event.kind === "reply-planned" && event.actor === this.person);
+    if (own) this.#seen = Math.max(this.#seen, own.seq); // what somebody sent himself was sent knowingly
     this.#refresh();
+    this.#showNews();
   }
 
-  /** A line above the draft: the case has changed since it was read. */
-  warn(words) {
-    this.#parts.warning.hidden = !words;
-    this.#parts.warning.replaceChildren(...(words ? [icon("warning"), h("span", {}, words)] : []));
+  /** What has happened since somebody began to write stands above the draft, until he says that he has read it. */
+  #showNews() {
+    const { warning } = this.#parts;
+    const news = this.#news();
+    warning.hidden = !news.length;
+    if (!news.length) {
+      warning.replaceChildren();
+      return;
+    }
+    const byCustomer = news.some((event) => event.kind === "received");
+    warning.replaceChildren(
+      h("p", { role: "alert" }, icon("warning"), h("span", {}, t(byCustomer ? "desk.changed.customer" : "desk.changed.colleague"))),
+      h("ul", {}, news.filter((event) => event.text).map((event) => h("li", {}, h("time", { datetime: event.at, class: "figures" }, formatTime(event.at)), h("q", {}, event.text)))),
+      h(
+        "button",
+        {
+          dataset: { key: "read" },
+          onclick: () => {
+            this.#seen = this.#view.row.version;
+            this.#showNews();
+            this.#refresh();
+            this.#parts.text.focus();
+          },
+        },
+        t("desk.changed.read"),
+      ),
+    );
+  }
+
+  #news() {
+    if (this.#mode !== "reply" || !this.#parts.text.value.trim()) return [];
+    return this.#view.events.filter((event) => event.seq > this.#seen && NEWS.has(event.kind));
+  }
+
+  #saySafe(state) {
+    if (this.#parts) this.#parts.safe.textContent = state ? t(`desk.draft.${state}`) : "";
   }
 
   write(mode) {
@@ -91,28 +134,40 @@ export class DeskComposer extends HTMLElement {
     });
     const ask = h("button", { class: "ask", "aria-pressed": "false", onclick: () => this.#toggleAsk(!this.#asks) }, t("desk.compose.else"));
     const send = h("button", { class: "primary", onclick: () => this.#send() });
-    const warning = h("p", { class: "compose-warning", role: "alert", hidden: true });
-    this.#parts = { modes, channel, language, text, ask, send, warning };
+    const warning = h("div", { class: "compose-warning", hidden: true });
+    const unreachable = h("p", { class: "bad", hidden: true }, t("desk.compose.unreachable"));
+    const safe = h("span", { class: "hint quiet", role: "status" });
+    this.#parts = { modes, channel, language, text, ask, send, warning, unreachable, safe };
     this.replaceChildren(
       warning,
+      unreachable,
       h("div", { class: "compose-head" }, modes, h("span", { class: "routes" }, channel, language)),
       text,
-      h("div", { class: "compose-foot" }, send, ask, h("span", { class: "hint quiet" }, t("desk.compose.hint"))),
+      h("div", { class: "compose-foot" }, send, ask, safe, h("span", { class: "hint quiet" }, t("desk.compose.hint"))),
     );
-    text.value = readDraft(this.tenant, view.row.id, this.#mode);
+    text.value = this.#drafts.read(this.#mode);
+    const restored = view.drafts[this.#mode];
+    if (restored && restored.text === text.value) safe.textContent = t("desk.draft.restored", { time: formatTime(restored.at) });
   }
 
   #setMode(mode) {
     if (mode === this.#mode) return;
-    this.#typed();
+    this.#keep();
     this.#mode = mode;
-    this.#parts.text.value = readDraft(this.tenant, this.#view.row.id, mode);
+    this.#parts.text.value = this.#drafts.read(mode);
+    this.#saySafe("");
     this.#refresh();
+    this.#showNews();
+  }
+
+  #keep() {
+    this.#drafts.keep(this.#mode, this.#parts.text.value);
   }
 
   #typed() {
     const text = this.#parts.text.value;
-    keepDraft(this.tenant, this.#view.row.id, this.#mode, text);
+    this.#keep();
+    this.dispatchEvent(new CustomEvent("writes", { detail: Boolean(text), bubbles: true }));
     if (this.#asks && !text.includes(this.#question())) this.#toggleAsk(false);
   }
 
@@ -127,7 +182,7 @@ export class DeskComposer extends HTMLElement {
     const question = this.#question();
     if (on && !text.value.includes(question)) text.value = `${text.value.trimEnd()}${text.value.trim() ? "\n\n" : ""}${question}`;
     if (!on && text.value.includes(question)) text.value = text.value.replace(question, "").trimEnd();
-    keepDraft(this.tenant, this.#view.row.id, this.#mode, text.value);
+    this.#keep();
   }
 
   #refresh() {
@@ -139,9 +194,10 @@ export class DeskComposer extends HTMLElement {
     text.placeholder = t(replying ? "desk.compose.text" : "desk.compose.note.text");
     this.classList.toggle("noting", !replying);
     const unreachable = replying && !this.#view.routes.length;
-    send.textContent = this.online ? t(replying ? "desk.compose.send" : "desk.compose.keep") : t("desk.compose.offline");
+    const words = replying ? "desk.compose.send" : "desk.compose.keep";
+    send.textContent = this.online ? t(this.#news().length ? "desk.compose.send.knowing" : words) : t("desk.compose.offline");
     send.disabled = !this.online || this.#busy || unreachable;
-    if (unreachable) this.warn(t("desk.compose.unreachable"));
+    this.#parts.unreachable.hidden = !unreachable;
   }
 
   async #send() {
@@ -150,7 +206,10 @@ export class DeskComposer extends HTMLElement {
     const text = this.#parts.text.value.trim();
     if (!text || this.#busy || !this.online) return;
     this.#busy = true;
+    // News that stand above the draft are known: whoever sends then means it.
+    if (this.#news().length) this.#seen = view.row.version;
     this.#refresh();
+    await this.#drafts.settle(mode);
     try {
       const path = `cases/${encodeURIComponent(view.row.id)}/${mode}`;
       const body =
@@ -161,18 +220,23 @@ export class DeskComposer extends HTMLElement {
               channel: this.#parts.channel.value,
               language: this.#parts.language.value,
               anything_else: this.#asks,
-              seen: view.row.version,
+              seen: this.#seen,
             };
       await post(path, body);
       this.#asks = false;
       this.#parts.ask.setAttribute("aria-pressed", "false");
-      keepDraft(this.tenant, view.row.id, mode, "");
+      this.#drafts.sent(mode);
       this.#parts.text.value = "";
-      this.warn("");
+      this.#showNews();
+      this.dispatchEvent(new CustomEvent("writes", { detail: false, bubbles: true }));
       this.#tell("done", t(mode === "note" ? "desk.said.noted" : "desk.said.sent"));
     } catch (refusal) {
       if (refusal.code === "changed") {
-          this.warn(t(refusal.detail.by_customer ? "desk.changed.customer" : "desk.changed.colleague"));
+        // The page had not heard of it yet: it stands above the draft from now on.
+        const known = new Set(view.events.map((event) => event.seq));
+        view.events.push(...refusal.detail.events.filter((event) => !known.has(event.seq)));
+        view.row.version = Math.max(...view.events.map((event) => event.seq));
+        this.#showNews();
         this.#tell("stale", "");
       } else {
         this.#tell("failed", t(`error.${refusal.code}`));

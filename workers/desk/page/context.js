@@ -4,7 +4,7 @@ import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
 import { aboutWords, becauseWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
 
-const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
+export const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
 
 export class DeskContext extends HTMLElement {
   view = null;
@@ -22,6 +22,7 @@ export class DeskContext extends HTMLElement {
       this.#understood(),
       this.#orders(),
       this.#promises(),
+      this.#targets(),
       this.#closing(),
       this.#others(),
     );
@@ -29,6 +30,15 @@ export class DeskContext extends HTMLElement {
 
   focusClose() {
     this.querySelector("[data-key='outcome'], [data-key='close']")?.focus();
+  }
+
+  focusOutcome() {
+    this.querySelector("[data-key='outcome']")?.focus();
+  }
+
+  /** The customer needs nothing else: noted where that was asked. */
+  noteNothingElse() {
+    this.querySelector("[data-key='answered']")?.click();
   }
 
   #do(action, body = {}) {
@@ -48,6 +58,7 @@ export class DeskContext extends HTMLElement {
       h("p", { class: view.proof === "confirmed" ? "good" : "quiet" }, icon(view.proof === "confirmed" ? "check" : "person"), t(`proof.${view.proof}`)),
       h("ul", { class: "plain-list" }, view.routes.map((route) => h("li", {}, channelIcon(route.channel, channelName(route.channel)), h("span", { class: "address" }, route.address)))),
       facts?.lines?.length ? h("ul", { class: "plain-list facts" }, facts.lines.map((line) => h("li", {}, h("span", { class: "quiet" }, tOr(`fact.${line.name}`, line.name)), h("span", {}, factValue(line))))) : null,
+      view.satisfaction ? h("p", { class: view.satisfaction < 3 ? "bad" : "quiet" }, icon("flag"), t("desk.satisfaction", { score: view.satisfaction })) : null,
       h("p", { class: "quiet" }, icon("bubble"), t("desk.speaks", { language: languageName(view.row.language) })),
     );
   }
@@ -103,8 +114,31 @@ export class DeskContext extends HTMLElement {
             "li",
             {},
             icon("clock"),
-            h("span", {}, tOr(`promise.${promise.what}`, promise.what), " ", h("span", { class: "quiet" }, t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
+            h("span", {}, tOr(`promise.${promise.what}`, promise.what), " ", h("time-left", { class: "figures", due: promise.until, start: promise.made }), promise.broke ? h("span", { class: "flag failed" }, icon("warning"), t("desk.promise.broken")) : null, " ", h("span", { class: "quiet" }, t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
             h("button", { class: "small", disabled: !this.online, dataset: { key: `kept-${promise.id}` }, onclick: () => this.#do("kept", { promise: promise.id }) }, t("desk.promise.kept")),
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** What the company promises everybody, while its time passes or has been missed. */
+  #targets() {
+    const open = this.view.row.status === "closed" ? [] : this.view.targets.filter((target) => !target.kept);
+    if (!open.length) return null;
+    return h(
+      "section",
+      { class: "card targets" },
+      h("h2", {}, t("desk.targets")),
+      h(
+        "ul",
+        { class: "plain-list" },
+        open.map((target) =>
+          h(
+            "li",
+            {},
+            icon("clock"),
+            h("span", {}, t(`target.${target.name}`), " ", target.paused ? h("span", { class: "quiet" }, t("desk.target.paused")) : h("time-left", { class: "figures", due: target.until, start: target.since })),
           ),
         ),
       ),

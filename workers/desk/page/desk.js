@@ -1,14 +1,18 @@
 // The desk: three columns, one feed, one keyboard.
 
-import { channelIcon, h, icon } from "/assets/dom.js";
+import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { language, preferredLanguage, rememberLanguage, t, useLanguage } from "/assets/i18n.js";
 import { LiveFeed, offlineBar } from "/assets/live.js";
 import { serverTime } from "/assets/timeleft.js";
 import { get, post } from "./api.js";
 import "./composer.js";
 import "./context.js";
+import { Here } from "./here.js";
+import { hereWords } from "./herewords.js";
 import { holdControls } from "./hold.js";
-import { listenToKeys, keyMap } from "./keys.js";
+import { keyMap, keysAct, letKeysAct, listenToKeys } from "./keys.js";
+import "./offers.js";
+import { pageLinks } from "./pagehead.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
 import { aboutWords, channelName, languageName, learnWords, nobody, statusName } from "./words.js";
@@ -25,6 +29,7 @@ class DeskApp extends HTMLElement {
   #help = false;
   #asked = 0;
   #people = [];
+  #here = new Here((id) => this.#othersCame(id));
 
   async connectedCallback() {
     await useLanguage(preferredLanguage());
@@ -39,7 +44,7 @@ class DeskApp extends HTMLElement {
     serverTime(this.#me.server_time);
     this.#build();
     this.#listen();
-    await this.#loadQueue();
+    await Promise.all([this.#loadQueue(), this.#loadMine()]);
     const wanted = location.hash.slice(1);
     if (wanted) await this.#open(decodeURIComponent(wanted), false);
   }
@@ -48,7 +53,10 @@ class DeskApp extends HTMLElement {
     const queue = document.createElement("desk-queue");
     const composer = document.createElement("desk-composer");
     const context = document.createElement("desk-context");
+    const offers = document.createElement("desk-offers");
     queue.me = this.#me;
+    queue.here = this.#here;
+    composer.person = this.#me.person;
     queue.setAttribute("aria-label", t("desk.queue"));
     queue.setAttribute("role", "navigation");
     context.setAttribute("role", "region");
@@ -60,11 +68,11 @@ class DeskApp extends HTMLElement {
     const said = h("p", { class: "said", role: "status" });
     const help = h("section", { class: "help", hidden: true, tabindex: "-1" });
     const live = h("span", { class: "live" });
-    this.#parts = { queue, composer, context, head, list, main, said, help, live, top: h("header", { class: "top" }) };
+    this.#parts = { queue, composer, context, head, list, main, offers, said, help, live, top: h("header", { class: "top" }) };
     const notice = this.#me.notice ? h("p", { class: "notice" }) : null;
     this.#parts.notice = notice;
     this.#top();
-    this.replaceChildren(this.#parts.top, ...(notice ? [notice] : []), help, h("main", { class: "columns" }, queue, main, context), said);
+    this.replaceChildren(this.#parts.top, ...(notice ? [notice] : []), help, h("main", { class: "columns" }, h("div", { class: "left" }, offers, queue), main, context), said);
     this.dataset.pane = "queue";
     queue.render();
     this.#showCase();
@@ -72,13 +80,15 @@ class DeskApp extends HTMLElement {
 
   #top() {
     const { top, live } = this.#parts;
-    top.replaceChildren(
+    const parts = [
       h("h1", {}, "contactbus ", h("span", { class: "quiet" }, this.#me.company[language()] || this.#me.tenant)),
       h(
         "nav",
         { class: "panes", "aria-label": t("desk.panes") },
         ["queue", "case", "context"].map((pane) => h("button", { class: "plain", "aria-pressed": String((this.dataset.pane || "queue") === pane), dataset: { pane }, onclick: () => this.#pane(pane) }, t(`desk.pane.${pane}`))),
       ),
+      pageLinks(this.#me, "desk"),
+      this.#parts.offers.mine ? this.#parts.offers.stateChoice((state) => this.#sayState(state)) : null,
       live,
       h(
         "label",
@@ -89,7 +99,8 @@ class DeskApp extends HTMLElement {
       h("span", { class: "who" }, icon("person"), this.#me.person),
       h("button", { class: "plain", "aria-expanded": String(this.#help), "aria-label": t("desk.help"), onclick: () => this.#showHelp(!this.#help) }, "?"),
       h("button", { class: "plain sign-out", onclick: () => this.#signOut() }, t("desk.signout")),
-    );
+    ];
+    replaceInside(top, parts);
     this.#showLive();
     this.#parts.notice?.replaceChildren(icon("warning"), h("span", {}, t(this.#me.notice)));
     document.title = t("desk.title");
@@ -118,6 +129,7 @@ class DeskApp extends HTMLElement {
     context.setAttribute("aria-label", t("desk.context"));
     list.setAttribute("aria-label", t("desk.timeline"));
     this.#top();
+    this.#parts.offers.render();
     queue.render();
     composer.relabel();
     this.#showCase();
@@ -132,13 +144,18 @@ class DeskApp extends HTMLElement {
       if (event.detail.words) this.#say(event.detail.words, event.detail.kind === "failed");
       this.#changed(this.#view.row.id);
     });
-    const feed = (this.#feed = new LiveFeed("/desk/api/feed", ["case"]));
+    this.addEventListener("writes", (event) => (event.detail ? this.#here.writes() : this.#here.rests()));
+    this.addEventListener("offer", (event) => this.#answerOffer(event.detail));
+    this.addEventListener("wrap-up", (event) => this.#wrapUp(event.detail));
+    const feed = (this.#feed = new LiveFeed(`/desk/api/feed?page=${this.#here.page}`, ["case", "here"]));
     offlineBar(feed, () => t("live.lost"));
     feed.addEventListener("open", () => {
       this.#online(true);
+      this.#here.again();
       this.#changed(this.#view?.row.id);
     });
     feed.addEventListener("lost", () => this.#online(false));
+    feed.addEventListener("here", (event) => this.#here.heard(event.detail));
     feed.addEventListener("case", (event) => this.#changed(event.detail.case));
     feed.start();
     listenToKeys({
@@ -148,6 +165,16 @@ class DeskApp extends HTMLElement {
       n: () => this.#view && this.#parts.composer.write("note"),
       a: () => this.#view && this.#parts.composer.askAnythingElse(),
       t: () => this.#view && this.#act("take"),
+      s: () => this.#parts.offers.acceptFirst(),
+      u: () => this.#foldAll(),
+      o: () => {
+        if (!this.#view) return;
+        this.#pane("context");
+        this.#parts.context.focusOutcome();
+      },
+      y: () => this.#view && this.#parts.context.noteNothingElse(),
+      p: () => this.#view && this.#act("praise"),
+      g: () => this.#parts.top.querySelector(".pages a:not([aria-current])")?.focus(),
       h: () => this.#parts.head.querySelector("[data-key='hold']")?.focus(),
       x: () => {
         if (!this.#view) return;
@@ -164,9 +191,10 @@ class DeskApp extends HTMLElement {
   }
 
   #online(online) {
-    const { composer, context } = this.#parts;
+    const { composer, context, offers } = this.#parts;
     composer.setOnline(online);
-    context.online = online;
+    context.online = offers.online = online;
+    offers.render();
     context.render();
     this.#showLive();
   }
@@ -189,6 +217,7 @@ class DeskApp extends HTMLElement {
       const stale = this.#stale;
       this.#stale = new Set();
       this.#loadQueue();
+      this.#loadMine();
       if (this.#view && stale.has(this.#view.row.id)) this.#load(this.#view.row.id);
     }, REFRESH_MS);
   }
@@ -214,6 +243,68 @@ class DeskApp extends HTMLElement {
       queue.failed = refusal.status !== 0 || !queue.rows;
     }
     queue.render();
+  }
+
+  async #loadMine() {
+    const { offers } = this.#parts;
+    try {
+      const before = offers.mine?.presence.state;
+      offers.mine = await get("mine");
+      if (offers.mine.presence.state !== before) this.#top();
+    } catch {
+      return; // the list says that there is no connection; offers go to others by themselves
+    }
+    offers.render();
+  }
+
+  async #sayState(state) {
+    if (await this.#send("presence", { state })) this.#say(t("desk.presence.said", { state: t(`presence.${state}`) }));
+    await this.#loadMine();
+  }
+
+  async #answerOffer({ case: id, answer }) {
+    if (!(await this.#send(`cases/${encodeURIComponent(id)}/offer/${answer}`, {}))) return this.#loadMine();
+    this.#say(t(`desk.offer.said.${answer}`));
+    if (answer === "accept") await this.#open(id);
+    return this.#loadMine();
+  }
+
+  async #wrapUp(outcome) {
+    if (await this.#send("wrap-up", { outcome })) this.#say(t("desk.said.wrapup"));
+    await this.#loadMine();
+  }
+
+  async #send(path, body) {
+    try {
+      await post(path, body);
+      return true;
+    } catch (refusal) {
+      this.#say(t(`error.${refusal.code}`), true);
+      return false;
+    }
+  }
+
+  /** Somebody came to a case, left it, or began to write there. */
+  #othersCame(id) {
+    this.#parts.queue?.render();
+    if (this.#view?.row.id === id) this.#showOthers();
+  }
+
+  #showOthers() {
+    const line = this.#parts.head.querySelector(".others-here");
+    if (!line) return;
+    const others = this.#here.at(this.#view.row.id);
+    const words = others.length ? hereWords(others, this.#me.person) : "";
+    if (line.textContent === words) return;
+    line.hidden = !words;
+    line.classList.toggle("warn", others.some((other) => other.writing));
+    line.replaceChildren(...(words ? [icon("person"), h("span", {}, words)] : []));
+  }
+
+  #foldAll() {
+    const folds = [...this.#parts.list.querySelectorAll("details")];
+    const open = folds.some((fold) => !fold.open);
+    for (const fold of folds) fold.open = open;
   }
 
   async #open(id, focus = true) {
@@ -250,6 +341,7 @@ class DeskApp extends HTMLElement {
       return;
     }
     const { row } = view;
+    this.#here.open(row.id);
     queue.open = row.id;
     queue.render();
     const mine = row.assignee === this.#me.person;
@@ -272,8 +364,14 @@ class DeskApp extends HTMLElement {
           : h("button", { class: "small", dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
         this.#handOn(row),
       ),
-      holdControls(view, { online: this.#parts.context.online, ask: (reason) => this.#act("hold", { reason }) }) ?? "",
+      holdControls(view, {
+        online: this.#parts.context.online,
+        ask: (reason) => this.#act("hold", { reason }),
+        end: (reason) => this.#act("end", { reason }),
+      }) ?? "",
+      h("p", { class: "others-here", role: "status", hidden: true }),
     );
+    this.#showOthers();
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const unfolded = new Set([...list.querySelectorAll("details[open] [data-seq]")].map((line) => line.dataset.seq));
     list.replaceChildren(...timeline(view));
@@ -331,7 +429,23 @@ class DeskApp extends HTMLElement {
     help.replaceChildren(
       h("h2", {}, t("desk.help")),
       h("dl", {}, keyMap().map(([key, words]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)))),
-      h("button", { onclick: () => this.#showHelp(false) }, t("close")),
+      h("p", { class: "quiet" }, t("key.state")),
+      h(
+        "p",
+        { class: "offer-answers" },
+        h("button", { onclick: () => this.#showHelp(false) }, t("close")),
+        h(
+          "button",
+          {
+            dataset: { key: "keys" },
+            onclick: () => {
+              letKeysAct(!keysAct());
+              this.#showHelp(true);
+            },
+          },
+          t(keysAct() ? "key.off" : "key.on"),
+        ),
+      ),
     );
     this.#parts.top.querySelector("[aria-expanded]")?.setAttribute("aria-expanded", String(on));
     if (on) help.focus();

@@ -4,7 +4,7 @@ import { h, icon } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 
 /** The part of a case's head that is about waiting; nothing for cases on which nobody waits before a window. */
-export function holdControls(view, { online, ask }) {
+export function holdControls(view, { online, ask, end }) {
   if (!view.row.live || view.row.status === "closed") return null;
   const { hold } = view;
   const choice = h(
@@ -27,5 +27,17 @@ export function holdControls(view, { online, ask }) {
         )
       : null,
     choice,
+    view.may_end ? endChoice(online, end) : null,
   );
+}
+
+/** Nobody has to bear insults: a reason ends the conversation, and the matter goes on in writing. */
+function endChoice(online, end) {
+  const choice = h(
+    "select",
+    { "aria-label": t("desk.end"), disabled: !online, dataset: { key: "end" }, onchange: () => choice.value && end(choice.value) },
+    h("option", { value: "" }, t("desk.end")),
+    ["insults", "threats", "harassment"].map((reason) => h("option", { value: reason }, t(`desk.end.${reason}`))),
+  );
+  return choice;
 }

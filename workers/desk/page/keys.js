@@ -6,16 +6,37 @@ const KEYS = [
   ["j", "k"],
   ["Enter"],
   ["q"],
+  ["s"],
   ["r"],
   ["n"],
-  ["a"],
   ["t"],
   ["h"],
+  ["u"],
+  ["o"],
+  ["a"],
+  ["y"],
+  ["p"],
   ["x"],
+  ["g"],
   ["Ctrl", "Enter"],
   ["Esc"],
   ["?"],
 ];
+
+const STORED = "contactbus.keys";
+let off = remembered();
+
+/** Whether single letters act; somebody who speaks to the machine or hits keys by chance can switch them off. */
+export const keysAct = () => !off;
+
+export function letKeysAct(act) {
+  off = !act;
+  try {
+    localStorage.setItem(STORED, off ? "off" : "on");
+  } catch {
+    // then it holds until the page is left
+  }
+}
 
 /** Pairs of key and what it does, for the help. */
 export function keyMap() {
@@ -27,9 +48,18 @@ export function listenToKeys(actions) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.getModifierState("AltGraph")) return;
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (typing && event.key !== "Escape") return;
+    if (off && event.key !== "Escape" && event.key !== "?") return;
     const action = actions[event.key];
     if (!action) return;
     event.preventDefault();
     action();
   });
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(STORED) === "off";
+  } catch {
+    return false;
+  }
 }

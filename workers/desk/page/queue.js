@@ -3,6 +3,7 @@
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 import "/assets/timeleft.js";
+import { hereWords } from "./herewords.js";
 import { aboutWords, channelName, languageName, nobody } from "./words.js";
 
 const VIEWS = ["waiting", "software", "closed"];
@@ -13,6 +14,7 @@ export class DeskQueue extends HTMLElement {
   view = "waiting";
   open = "";
   failed = false;
+  here = null;
   #filter = { language: "", channel: "" };
 
   connectedCallback() {
@@ -148,15 +150,23 @@ export class DeskQueue extends HTMLElement {
         h("span", { class: "row-text" }, about),
         h("span", { class: "tag", title: languageName(row.language) }, row.language || "–"),
       ),
-      row.flags.length || row.assignee
-        ? h(
-            "span",
-            { class: "row-flags" },
-            row.flags.map((flag) => h("span", { class: `flag ${flag}` }, icon("flag"), t(`flag.${flag}`))),
-            row.assignee && row.assignee !== this.me.person ? h("span", { class: "flag" }, icon("person"), row.assignee) : null,
-          )
-        : null,
+      this.#below(row),
     );
+  }
+
+  /** The third line: what is special, who has it, who is looking at it; nothing for a plain case. */
+  #below(row) {
+    const others = this.here?.at(row.id) || [];
+    const waits = row.waits && row.status === "waiting-person" && (row.hold || row.due);
+    const parts = [
+      row.hold ? h("span", { class: "flag" }, icon("clock"), t(`hold.${row.hold.reason}`)) : null,
+      waits ? h("time-since", { class: "flag figures", from: row.waits }) : null,
+      row.flags.map((flag) => h("span", { class: `flag ${flag}` }, icon("flag"), t(`flag.${flag}`))),
+      row.assignee && row.assignee !== this.me.person ? h("span", { class: "flag" }, icon("person"), row.assignee) : null,
+      row.offered && !row.assignee ? h("span", { class: "flag" }, icon("person"), t("flag.offered", { name: row.offered })) : null,
+      others.length ? h("span", { class: "flag here" }, icon(others.some((other) => other.writing) ? "note" : "person"), hereWords(others, this.me.person)) : null,
+    ].flat().filter(Boolean);
+    return parts.length ? h("span", { class: "row-flags" }, parts) : null;
   }
 }
 
