@@ -15,6 +15,7 @@ BENCHES = {
     "path": "deploy.bench.path",
     "growth": "deploy.bench.growth",
     "soak": "deploy.bench.soak",
+    "timers": "deploy.bench.timers",
 }
 
 
@@ -34,6 +35,7 @@ async def bench(name: str, minutes: float, bus: str, as_json: bool) -> None:
     path    from an accepted contact to a planned reply, the whole house
     growth  the same with a thousand and with a million cases stored
     soak    memory and open files after MINUTES of load
+    timers  a hundred thousand timers, their lateness under load, and a SIGKILL
 
     Where Kafka or PostgreSQL is needed, servers are started for the run, or those are used that CONTACTBUS_TEST_KAFKA
     and CONTACTBUS_TEST_POSTGRES name.

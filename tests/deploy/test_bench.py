@@ -13,6 +13,7 @@ from bus.store.sqlite_file import DATABASE_NAME
 from deploy.bench import contenders, growth, kafka, lanes
 from deploy.bench.house import open_house
 from deploy.bench.rows import Options, Row, row
+from deploy.bench.timers import Crowd, measure
 from deploy.cli import main
 from deploy.cli.measure import BENCHES
 from workers.case.changes import load_case
@@ -115,3 +116,11 @@ async def test_contenders_read_everything_from_a_real_broker(
     assert 1_000 <= found["records"] <= 2_000
     assert 0 < found["us"] < 1e6
     assert found["rate"] > 0
+
+
+async def test_timers_of_a_killed_process_are_fired_once_by_the_next() -> None:
+    rows = {row["name"]: row for row in await measure(Crowd(waiting=3_000, due=400, within_s=3.0, ahead_s=3.0))}
+    assert rows["fired"]["value"] == 400
+    assert rows["fired twice"]["value"] == 0
+    assert rows["fired before their time"]["value"] == 0
+    assert 0 < rows["nobody fires, from SIGKILL to the next start"]["value"] < 60
