@@ -12,7 +12,9 @@ __all__ = ["main"]
     commands_by_module={
         "deploy.cli.run": ("up", "serve", "demo"),
         "deploy.cli.workers": ("workers",),
-        "deploy.cli.look": ("contacts", "cases", "replies", "dead-letters"),
+        "deploy.cli.look": ("contacts", "replies", "dead-letters"),
+        "deploy.cli.cases": ("cases",),
+        "deploy.cli.people": ("people",),
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),

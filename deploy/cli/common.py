@@ -13,9 +13,14 @@ from bus.config import Layered
 from bus.errors import ConfigurationError
 from deploy.settings import ProductSettings, load
 
-__all__ = ["async_command", "data_options", "fail", "json_option", "print_json", "print_table", "read_settings"]
+__all__ = [
+    "async_command", "clip", "data_flags", "data_options", "fail", "json_option", "limit_option", "print_json",
+    "print_table", "read_settings",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+limit_option = click.option("--limit", type=click.IntRange(min=1), help="The oldest N only.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -28,6 +33,17 @@ def data_options(function: F) -> F:
     return click.option("--data", type=click.Path(path_type=Path), help="Data folder; default contactbus-data.")(
         function
     )
+
+
+def data_flags(data: Path | None) -> dict[str, Any]:
+    """The settings that `--data` stands for."""
+    return {"product": {"data": str(data)} if data else {}}
+
+
+def clip(text: str, width: int) -> str:
+    """One line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def read_settings(config_file: Path | None, flags: dict[str, Any]) -> tuple[Layered, ProductSettings]:

@@ -17,6 +17,7 @@ SHORT_HELP = {
     "demo": "The demo's customers.",
     "contacts": "Contacts that came in.",
     "cases": "Cases and their timelines.",
+    "people": "Who wrote and called: look up, merge, split.",
     "replies": "Replies and what became of them.",
     "dead-letters": "Records that could not be handled.",
     "chat": "Be a visitor in the chat.",

@@ -1,24 +1,23 @@
-"""Commands that list and show what is there: `contacts`, `cases`, `replies`, `dead-letters`."""
+"""Commands that list and show what is there: `contacts`, `replies`, `dead-letters`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    clip,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    limit_option,
+    print_json,
+    print_table,
+    read_settings,
+)  # fmt: skip
 
-__all__ = ["cases", "contacts", "dead_letters", "replies"]
-
-_limit = click.option("--limit", type=click.IntRange(min=1), help="The oldest N only.")
-
-
-def _flags(data: Path | None) -> dict[str, Any]:
-    return {"product": {"data": str(data)} if data else {}}
-
-
-def _clip(text: str, width: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+__all__ = ["contacts", "dead_letters", "replies"]
 
 
 @click.group()
@@ -27,18 +26,24 @@ def contacts() -> None:
 
 
 @contacts.command("list")
-@_limit
+@limit_option
 @data_options
 @json_option
 @async_command
 async def contacts_list(limit: int | None, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Every contact, oldest first."""
-    from deploy.looking import contact_list, opened
+    """Every contact, oldest first. `open_cases` are the numbers of its cases that are not closed; null: none yet."""
+    import msgspec
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    from deploy.looking import contact_list, opened
+    from workers.case.contacts import contact_cases
+    from workers.case.model import CLOSED
+
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         found = await contact_list(core, limit)
+        links = await contact_cases(core.engine, core.settings.tenant, [c.id for c in found]) if as_json else {}
     if as_json:
-        print_json(found)
+        still = {contact: [case.number for case in of if case.status != CLOSED] for contact, of in links.items()}
+        print_json([msgspec.to_builtins(c) | {"open_cases": still.get(c.id)} for c in found])
         return
     print_table(
         ("received", "channel", "from", "language", "quality", "text"),
@@ -46,10 +51,10 @@ async def contacts_list(limit: int | None, data: Path | None, config_file: Path 
             (
                 f"{c.received_at:%Y-%m-%d %H:%M:%S}",
                 c.channel,
-                _clip(c.sender.name or c.sender.address, 28),
+                clip(c.sender.name or c.sender.address, 28),
                 c.language or "-",
                 c.quality.status,
-                _clip(c.subject or c.own_text(), 60),
+                clip(c.subject or c.own_text(), 60),
             )
             for c in found
         ],
@@ -58,74 +63,12 @@ async def contacts_list(limit: int | None, data: Path | None, config_file: Path 
 
 
 @click.group()
-def cases() -> None:
-    """Cases and their timelines."""
-
-
-@cases.command("list")
-@_limit
-@data_options
-@json_option
-@async_command
-async def cases_list(limit: int | None, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Every case, oldest first."""
-    from deploy.looking import opened
-    from workers.case.listing import list_cases
-
-    async with opened(*read_settings(config_file, _flags(data))) as core:
-        found = await list_cases(core.engine, core.settings.tenant, limit)
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("number", "id", "status", "department", "language", "channel", "outcome"),
-        [
-            (
-                c["number"],
-                c["id"],
-                c["status"],
-                c["department"] or "-",
-                c["language"] or "-",
-                c["channel"],
-                c["outcome"] or "-",
-            )
-            for c in found
-        ],
-        empty="there are no cases yet",
-    )
-
-
-@cases.command("show")
-@click.argument("case_id")
-@data_options
-@json_option
-@async_command
-async def cases_show(case_id: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """One case with its timeline; CASE_ID is its id or its number."""
-    from deploy.looking import opened
-    from workers.case.listing import show_case
-
-    async with opened(*read_settings(config_file, _flags(data))) as core:
-        found = await show_case(core.engine, core.settings.tenant, case_id.replace(" ", ""))
-    if found is None:
-        fail(f"there is no case {case_id}; `contactbus cases list` names them")
-    if as_json:
-        print_json(found)
-        return
-    for key in ("id", "number", "status", "department", "language", "outcome"):
-        click.echo(f"{key:<12}{found[key] or '-'}")
-    click.echo()
-    for event in found["timeline"]:
-        click.echo(f"{event['at']}  {event['actor']:<10} {event['kind']:<20} {_clip(event.get('text', ''), 90)}")
-
-
-@click.group()
 def replies() -> None:
     """Replies and what became of them."""
 
 
 @replies.command("list")
-@_limit
+@limit_option
 @data_options
 @json_option
 @async_command
@@ -133,14 +76,14 @@ async def replies_list(limit: int | None, data: Path | None, config_file: Path |
     """Every reply, oldest first."""
     from deploy.looking import opened, reply_list
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         found = await reply_list(core, limit)
     if as_json:
         print_json(found)
         return
     print_table(
         ("case", "channel", "kind", "state", "language", "text"),
-        [(r["case"], r["channel"], r["kind"], r["state"], r["language"], _clip(r["text"], 70)) for r in found],
+        [(r["case"], r["channel"], r["kind"], r["state"], r["language"], clip(r["text"], 70)) for r in found],
         empty="nothing has been answered yet",
     )
 
@@ -160,7 +103,7 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, as_json
     from bus.delivery.dead_letters import list_dead_letters
     from deploy.looking import opened
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         rows = [{**row, "value": None} for row in map(dict, await list_dead_letters(core.engine))]
     for row in rows:
         del row["value"]
@@ -194,7 +137,7 @@ async def dead_letters_show(letter: str, data: Path | None, config_file: Path | 
     from bus.delivery.dead_letters import audit_of, show
     from deploy.looking import opened
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         row = await show(core.engine, letter)
         audit = await audit_of(core.engine, letter)
     if row is None:
@@ -209,7 +152,7 @@ async def _settle(action: str, letters: tuple[str, ...], data: Path | None, conf
     from deploy.looking import opened
 
     settle = getattr(module, action)
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         refused = [
             letter
             for letter in letters

@@ -1,122 +1,48 @@
-"""Roles and the interface for people and their work, through the running desk."""
+"""People at the desk: looked up, merged, split, and never those of another company."""
 
 from typing import Any
 
-import pytest
-
-from bus.log.port import StoredRecord
-from bus.log.topics import CASE_OFFERS
-from bus.message import encode
+from bus.delivery.outcome import Outcome
+from bus.message import Party
 from bus.store.port import Effect
-from workers.case.work import Look
-from workers.desk.offering import OfferWorker
-from workers.desk.staff import People, Staff
+from workers.case.people import identity_write, person_write
 
 
-async def enter(house: Any, **roles: str) -> None:
-    for name, role in roles.items():
-        await People(store=house.engine, clock=house.clock).keep("shop", Staff(name=name, role=role))
+async def add(house: Any, id: str, name: str, mail: str, *, tenant: str = "shop", customer: str = "") -> None:
+    party = Party(kind="email", address=mail)
+    writes = (
+        person_write(tenant=tenant, id=id, name=name, language="de", customer=customer, at=1),
+        identity_write(tenant=tenant, party=party, person=id, at=1),
+    )
+    await house.engine.apply([Effect(outcome=Outcome(writes=writes))])
 
 
-async def round_of_offers(house: Any) -> None:
-    worker = OfferWorker(store=house.engine, clock=house.clock)
-    record = StoredRecord(
-        topic=CASE_OFFERS, partition=0, offset=1, at=0, key="shop", value=encode(Look(tenant="shop")), id="l",
-        headers={},
-    )  # fmt: skip
-    (result,) = await house.engine.apply([Effect(outcome=await worker.handle(record))])
-    assert result.applied
+async def test_two_people_are_merged_and_split_by_the_api(house: Any) -> None:
+    await add(house, "p-one", "Grete Ohlsen", "grete@kunde.example", customer="C-1001")
+    await add(house, "p-two", "G. Ohlsen", "grete@arbeit.example")
+    await add(house, "p-far", "Else", "else@bank.example", tenant="bank")
+    client = await house.sign_in()
+    merge = {"person": "p-two", "into": "p-one", "reason": "same voice, says so herself"}
 
+    async def post(action: str, body: Any, **more: Any) -> tuple[int, Any]:
+        given = await client.post(f"/desk/api/people/{action}", json=body, headers=more.get("headers", house.headers))
+        return given.status, await given.json()
 
-@pytest.mark.parametrize(
-    ("role", "open_to", "closed_to"),
-    [
-        ("representative", ("queue", "mine"), ("supervisor", "colleagues", "staff", "reports")),
-        ("supervisor", ("queue", "supervisor", "colleagues", "reports"), ("staff",)),
-        ("manager", ("queue", "supervisor", "staff", "reports"), ()),
-        ("technical", ("staff", "me"), ("queue", "mine", "supervisor", "cases/k-1", "reports")),
-    ],
-)
-async def test_each_role_sees_its_part(house: Any, role: str, open_to: tuple[str, ...], closed_to: Any) -> None:
-    await enter(house, Mina=role)
-    client = await house.sign_in(person="Mina")
-    for path in open_to:
-        assert (await client.get(f"/desk/api/{path}")).status == 200, path
-    for path in closed_to:
-        answer = await client.get(f"/desk/api/{path}")
-        assert answer.status == 403, path
-        refusal = await answer.json()
-        assert (refusal["error"], refusal["role"]) == ("role", role)
-    changed = await client.post("/desk/api/staff", json={"name": "Eve", "role": "manager"}, headers=house.headers)
-    assert changed.status == (200 if "staff" in open_to else 403)
+    assert (await post("merge", merge, headers={}))[0] == 403
+    assert (await post("merge", {**merge, "reason": " "})) == (422, {"error": "missing", "missing": ["reason"]})
+    assert (await post("merge", {**merge, "into": "p-far"}))[0] == 404
+    assert (await post("merge", {"person": "p-two"}))[0] == 400
+    status, seen = await post("merge", merge)
+    assert (status, seen["id"], seen["people"]) == (200, "p-one", ["p-one", "p-two"])
+    assert [each["address"] for each in seen["identities"]] == ["grete@kunde.example", "grete@arbeit.example"]
+    [conflict] = seen["conflicts"]
+    assert conflict == {"field": "name", "values": {"p-one": "Grete Ohlsen", "p-two": "G. Ohlsen"}}
+    [change] = seen["changes"]
+    assert (change["kind"], change["actor"], change["reason"]) == ("merged", "Mina", merge["reason"])
+    assert (await post("merge", merge)) == (422, {"error": "missing", "missing": ["same"]})
+    status, seen = await post("split", {"person": "p-two", "reason": "it was her sister"})
+    assert (status, seen["id"], seen["people"]) == (200, "p-two", ["p-two"])
+    assert [each["kind"] for each in seen["changes"]] == ["merged", "split"]
+    other = await client.get("/desk/api/people/p-far")
+    assert other.status == 404
     await client.close()
-
-
-async def test_who_left_is_signed_out_and_a_stranger_does_not_get_in(house: Any) -> None:
-    await enter(house, Mina="representative", Ole="manager")
-    client, stranger = await house.sign_in(person="Mina"), await house.sign_in(person="Eve")
-    assert (await client.get("/desk/api/queue")).status == 200
-    assert (await stranger.get("/desk/api/queue")).status == 401
-    manager = await house.sign_in(person="Ole")
-    assert (await manager.post("/desk/api/staff/Mina/remove", json={}, headers=house.headers)).status == 200
-    assert (await client.get("/desk/api/queue")).status == 401
-    for each in (client, stranger, manager):
-        await each.close()
-
-
-async def test_an_offer_from_ready_to_taken(house: Any) -> None:
-    await enter(house, Mina="representative", Ole="representative")
-    case = await house.make_case()
-    client, other = await house.sign_in(person="Mina"), await house.sign_in(person="Ole")
-
-    async def post(path: str, body: Any = None, by: Any = client) -> tuple[int, Any]:
-        answer = await by.post(f"/desk/api/{path}", json=body or {}, headers=house.headers)
-        return answer.status, await answer.json()
-
-    assert await post("presence", {"state": "asleep"}) == (422, {"error": "missing", "missing": ["state"]})
-    assert await post("presence", {"state": "ready"}) == (200, {})
-    await round_of_offers(house)
-    mine = await (await client.get("/desk/api/mine")).json()
-    assert mine["presence"]["state"] == "ready"
-    (offer,) = mine["offers"]
-    assert (offer["case"], offer["name"], offer["lane"]) == (case, "Grete Ohlsen", "mail")
-    assert (await post(f"cases/{case}/offer/accept", by=other))[0] == 422
-    assert await post(f"cases/{case}/offer/accept") == (200, {})
-    assert (await post(f"cases/{case}/offer/accept"))[1]["missing"] == ["offer"]
-    shown = await (await client.get(f"/desk/api/cases/{case}")).json()
-    assert shown["row"]["assignee"] == "Mina"
-    await client.close()
-    await other.close()
-
-
-async def test_a_supervisor_sees_why_and_steps_in(house: Any) -> None:
-    await enter(house, Mina="representative", Ole="supervisor")
-    late = await house.make_case(minutes=-30)
-    chat = await house.make_case("tom")
-    ole, mina = await house.sign_in(person="Ole"), await house.sign_in(person="Mina")
-    rows = (await (await ole.get("/desk/api/supervisor")).json())["rows"]
-    reasons = {row["id"]: [reason["word"] for reason in row["reasons"]] for row in rows}
-    assert rows[0]["id"] == late
-    assert "late" in reasons[late]
-    assert "nobody" in reasons[chat]
-
-    async def post(by: Any, path: str, body: Any = None) -> int:
-        return (await by.post(f"/desk/api/{path}", json=body or {}, headers=house.headers)).status
-
-    assert await post(mina, f"cases/{late}/step-in") == 403
-    assert await post(ole, f"cases/{late}/advise", {"text": "Ask for the receipt."}) == 422
-    assert await post(mina, f"cases/{late}/take") == 200
-    assert await post(ole, f"cases/{late}/advise", {"text": "Ask for the receipt."}) == 200
-    assert await post(ole, f"cases/{late}/step-in") == 200
-    assert await post(ole, f"cases/{chat}/take-over") == 200
-    shown = await (await mina.get(f"/desk/api/cases/{late}")).json()
-    kinds = {event["kind"]: event for event in shown["events"]}
-    assert kinds["noted"]["to"] == "Mina"
-    assert kinds["stepped-in"]["actor"] == "Ole"
-    assert not [event for event in shown["events"] if event["kind"] == "reply-planned"]
-    assert await post(mina, "presence", {"state": "busy"}) == 200
-    assert await post(ole, "colleagues/Mina/break", {"minutes": 20, "reason": "abuse"}) == 200
-    (row,) = (await (await ole.get("/desk/api/colleagues")).json())["rows"]
-    assert (row["name"], row["state"], row["reason"]) == ("Mina", "break", "abuse")
-    await ole.close()
-    await mina.close()

@@ -108,6 +108,7 @@ class Shop:
         case_token: str = "",
         subject: str = "",
         id: str = "",
+        signed: str = "none",
         **more: Any,
     ) -> Contact:
         """A contact as an adapter makes it."""
@@ -118,7 +119,7 @@ class Shop:
             id=id or derive_id("c", TENANT, channel, str(self.count)),
             tenant=TENANT, channel=channel, account="hilfe@shop.example" if channel == "email" else channel,
             sender=sender, occurred_at=now, received_at=now, conversation=conversation, case_token=case_token,
-            subject=subject, text=text, native={**own, **(native or {})}, proof=Proof(), **more,
+            subject=subject, text=text, native={**own, **(native or {})}, proof=Proof(level=signed), **more,
         )  # fmt: skip
 
     async def hear(self, contact: Contact, understanding: Understanding) -> Heard:

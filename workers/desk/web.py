@@ -25,6 +25,7 @@ from workers.desk.feed import DeskFeed, is_page_name
 from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.login import Session, Sessions
 from workers.desk.offer_web import OfferPages
+from workers.desk.people_web import PeoplePages
 from workers.desk.picture import NoPicture, Pictures
 from workers.desk.presence import Presence
 from workers.desk.reading import PICTURES, VIEWS, Reading, UnknownCase
@@ -88,11 +89,12 @@ class DeskPages:
         """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing."""
         self._blobs, self._clock, self._pack, self._notice = blobs, clock, pack, notice
         self._reading = Reading(store=store, clock=clock)
-        self._actions = Actions(store=store, clock=clock, hours=pack.policy.service.hours)
+        self._actions = Actions(store=store, clock=clock, service=pack.policy.service)
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
         self._gate = Gate(self._sessions, People(store=store, clock=clock))
         self._offers = OfferPages(store=store, clock=clock, gate=self._gate, actions=self._actions, pack=pack)
+        self._people = PeoplePages(store=store, clock=clock, gate=self._gate)
         self._pictures = Pictures()
         self._figures = FigurePages(
             store=store, signer=signer, clock=clock, hours=pack.policy.service.hours, gate=self._gate
@@ -109,6 +111,7 @@ class DeskPages:
             *static_files("/desk/static", _PAGES),
             *self._figures.routes(),
             *self._offers.routes(),
+            *self._people.routes(),
             web.get("/desk", self._page),
             web.get("/desk/", self._page),
             web.get("/desk/login", self._login),
@@ -147,6 +150,7 @@ class DeskPages:
                 "person": session.person,
                 "role": session.role,
                 "rights": sorted(ROLES[session.role]),
+                "goodwill": pack.policy.goodwill.by_role.get(session.role, {}),
                 "tenant": session.tenant,
                 "company": {language: pack.company(language) for language in pack.languages},
                 "issues": {label: issue.names for label, issue in pack.issues.items()},

@@ -1,0 +1,123 @@
+"""Commands of people: `people show`, `merge`, `split`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)  # fmt: skip
+
+__all__ = ["people"]
+
+_reason = click.option("--reason", required=True, help="Why, for the ledger.")
+
+_WHY = {
+    "reason": "say why with --reason, in up to 500 characters",
+    "person": "one of them is not there; `contactbus people show` takes an id, an address or a number",
+    "same": "they are one person already",
+    "alone": "this person was not merged into anybody",
+}
+
+
+@click.group()
+def people() -> None:
+    """Who wrote and called. A person is named by id, mail address, phone number or customer number."""
+
+
+@people.command("show")
+@click.argument("name")
+@data_options
+@json_option
+@async_command
+async def people_show(name: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """A person with everybody merged into him: identities, cases, conflicts, and the ledger of changes."""
+    from deploy.looking import opened
+    from workers.case.merging import find_person, show_person
+
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
+        tenant = core.settings.tenant
+        found = await show_person(core.engine, tenant, await find_person(core.engine, tenant, name))
+    if found is None:
+        fail(f"there is nobody called {name}")
+    if as_json:
+        print_json(found)
+        return
+    for key in ("id", "name", "customer", "language", "open_cases"):
+        click.echo(f"{key:<12}{getattr(found, key) or '-'}")
+    for conflict in found.conflicts:
+        values = "; ".join(f"{value} ({person})" for person, value in conflict.values.items())
+        click.echo(f"{'conflict':<12}{conflict.field}: {values}")
+    click.echo()
+    rows = [(i["kind"], i["address"].replace("\n", ", "), i["level"], i["person"]) for i in found.identities]
+    print_table(("kind", "address", "proof", "person"), rows, empty="no identities")
+    click.echo()
+    rows = [(c["number"], c["status"], c["channel"], c["person"]) for c in found.cases]
+    print_table(("case", "status", "channel", "person"), rows, empty="no cases")
+    for change in found.changes:
+        way = "into" if change["kind"] == "merged" else "out of"
+        click.echo(
+            f"{change['at']:%Y-%m-%d %H:%M:%S}  {change['actor']} {change['kind']} {change['person']} {way}"
+            f" {change['into']}: {change['reason']}"
+        )
+
+
+@people.command("merge")
+@click.argument("name")
+@click.argument("into")
+@_reason
+@data_options
+@json_option
+@async_command
+async def people_merge(
+    name: str, into: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool
+) -> None:
+    """NAME turned out to be INTO. Nothing is moved or overwritten, so it can be split again."""
+    await _change("merge", (name, into), reason, data, config_file, as_json)
+
+
+@people.command("split")
+@click.argument("name")
+@_reason
+@data_options
+@json_option
+@async_command
+async def people_split(name: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """NAME is somebody else after all: the merge is undone."""
+    await _change("split", (name,), reason, data, config_file, as_json)
+
+
+async def _change(
+    action: str, names: tuple[str, ...], reason: str, data: Path | None, config_file: Path | None, as_json: bool
+) -> None:
+    import getpass
+
+    from bus.store.port import Effect
+    from deploy.looking import opened
+    from workers.case import merging
+    from workers.case.rules import Refused
+
+    decide: Any = getattr(merging, action)
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
+        store, tenant = core.engine, core.settings.tenant
+        ids = [await merging.find_person(store, tenant, name) for name in names]
+        try:
+            outcome = await decide(store, tenant, *ids, actor=getpass.getuser(), reason=reason, now=core.clock.now())
+        except Refused as refused:
+            fail(_WHY[refused.missing[0]])
+        [result] = await store.apply([Effect(outcome=outcome)])
+        if not result.applied:
+            fail("somebody else has just changed one of them; look again")
+        found = await merging.show_person(store, tenant, ids[0])
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("done")
