@@ -114,7 +114,7 @@ export class DeskContext extends HTMLElement {
             "li",
             {},
             icon("clock"),
-            h("span", {}, tOr(`promise.${promise.what}`, promise.what), " ", h("time-left", { class: "figures", due: promise.until, start: promise.made }), promise.broke ? h("span", { class: "flag failed" }, icon("warning"), t("desk.promise.broken")) : null, " ", h("span", { class: "quiet" }, t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
+            h("span", {}, tOr(`promise.${promise.what}`, promise.what), h("br"), h("time-left", { class: "figures", due: promise.until, start: promise.made }), promise.broke ? h("span", { class: "flag failed" }, icon("warning"), t("desk.promise.broken")) : null, " ", h("span", { class: "quiet" }, "· ", t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
             h("button", { class: "small", disabled: !this.online, dataset: { key: `kept-${promise.id}` }, onclick: () => this.#do("kept", { promise: promise.id }) }, t("desk.promise.kept")),
           ),
         ),

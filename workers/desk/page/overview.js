@@ -99,7 +99,7 @@ class DeskOverview extends HTMLElement {
   }
 
   #case(row) {
-    const state = row.score >= HEAVY ? "bad" : row.score >= HEAVY / 2 ? "warn" : "";
+    const state = row.score >= HEAVY ? "grave" : row.score >= HEAVY / 2 ? "serious" : "";
     const mine = row.assignee === this.#me.person;
     return h(
       "li",

@@ -13,6 +13,7 @@ class WallBoard extends HTMLElement {
   #wall = null;
   #heard = 0;
   #refused = "";
+  #moment = 0;
 
   async connectedCallback() {
     await useLanguage(preferredLanguage());
@@ -58,6 +59,7 @@ class WallBoard extends HTMLElement {
     }
     const stale = performance.now() - this.#heard > STALE_MS;
     this.classList.toggle("stale", stale);
+    this.#moment = stale ? new Date(wall.at).getTime() : now(); // old waiting times do not go on as if they were known
     const at = new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(new Date(wall.at));
     const words = t(stale ? "wall.stale" : "wall.news", { time: at });
     const main = h(
@@ -74,7 +76,7 @@ class WallBoard extends HTMLElement {
   }
 
   #since(iso) {
-    return shortDuration(now() - new Date(iso).getTime());
+    return shortDuration(this.#moment - new Date(iso).getTime());
   }
 
   #waiting(wall) {
