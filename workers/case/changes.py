@@ -176,7 +176,7 @@ class Draft:
             writes=(*case_writes, *self._ended(), *self.writes),
             emit=(*case_records, *self._look(), *self.emit),
             replies=tuple(self.replies),
-            timers=(*self._reminders(), *self._hold(), *self._service(), *self.timers),
+            timers=(*self._reminders(), *self._hold(), *self._service(), *self._survey(), *self.timers),
         )
 
     def _look(self) -> Sequence[Record]:
@@ -201,7 +201,7 @@ class Draft:
             return ()
         if state.hold is None:
             return (CancelTimer(id=derive_id("t", state.tenant, state.id, "hold")),)
-        return (self._timer("hold", next_step(state.hold)[1], state.hold.heard.isoformat()),)
+        return (self.timer("hold", next_step(state.hold)[1], state.hold.heard.isoformat()),)
 
     def _service(self) -> Sequence[SetTimer | CancelTimer]:
         """One timer for the service promise that would be missed next."""
@@ -211,7 +211,12 @@ class Draft:
             return ()
         if after is None:
             return (CancelTimer(id=derive_id("t", self._state.tenant, self._state.id, "service")),)
-        return (self._timer("service", after),)
+        return (self.timer("service", after),)
+
+    def _survey(self) -> Sequence[SetTimer]:
+        """Whose case a person has closed is asked by the case's worker, which knows the words."""
+        closed = any(isinstance(event, events.Closed) and event.actor != model.MACHINE for event in self.events)
+        return (self.timer("survey", self.now),) if closed and self.state.survey_asked is None else ()
 
     def _reminders(self) -> Sequence[SetTimer]:
         """Every promise that was made has its time, and one before it: people are warned, then told that it came.
@@ -223,13 +228,14 @@ class Draft:
         for promise in self.state.promises if made else ():
             if promise.id not in made or promise.kept_at is not None:
                 continue
-            timers.append(self._timer("promise", promise.until, promise.id, promise.id))
+            timers.append(self.timer("promise", promise.until, promise.id, promise.id))
             if not promise.action:
                 near = warn_at(self.now, promise.until, self._hours)
-                timers.append(self._timer("promise-warning", near, promise.id, promise.id))
+                timers.append(self.timer("promise-warning", near, promise.id, promise.id))
         return timers
 
-    def _timer(self, kind: str, due: datetime, detail: str = "", *about: str) -> SetTimer:
+    def timer(self, kind: str, due: datetime, detail: str = "", *about: str) -> SetTimer:
+        """A timer of this case; of one kind `about` the same thing there is one, and a new one moves it."""
         state = self.state
         return SetTimer(
             id=derive_id("t", state.tenant, state.id, kind, *about),

@@ -1,11 +1,11 @@
 """The closing rule: when a case may end. One rule for software and for people."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bus.log.topics import LIVE_CHANNELS
 from workers.case.model import CaseState
 
-__all__ = ["AUTOMATIC", "REASONS", "SAYS_NOTHING_NEW", "what_is_missing"]
+__all__ = ["AUTOMATIC", "LIVE_NOTICE", "REASONS", "SAYS_NOTHING_NEW", "notice_ends", "what_is_missing"]
 
 REASONS = ("outcome", "anything-else", "answer", "promise", "reply")
 """outcome: none was chosen. anything-else: the customer was not asked. answer: the customer has not answered that and
@@ -17,9 +17,16 @@ condition; "one moment, please" that found nobody on the line any more is no new
 
 _ARRIVED = frozenset({"accepted", "delivered", "read"})
 
+LIVE_NOTICE = timedelta(minutes=10)
+"""How long a live conversation stays open after "anything else?" without an answer."""
 
 AUTOMATIC = "automatic"
 """Outcome of a case to which only machines have written."""
+
+
+def notice_ends(channel: str, asked: datetime, notice_days: int) -> datetime:
+    """Until when an answer to "anything else?" is waited for, whoever asked it."""
+    return asked + (LIVE_NOTICE if channel in LIVE_CHANNELS else timedelta(days=notice_days))
 
 
 def what_is_missing(state: CaseState, now: datetime, *, by_person: bool = False) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from bus.delivery.outcome import Outcome
 from bus.message import Reply, derive_id
 from workers.case import events, model
 from workers.case.changes import Draft, reply_id
+from workers.case.closing import notice_ends
 from workers.case.model import CaseState
 from workers.case.promised import Undertaking
 from workers.case.rules import Close, Hold, Refused
+from workers.packs.policy import Service
 
 __all__ = ["answer_anything_else", "assign", "close", "give_back", "hold", "keep", "note", "promise", "reply"]
 
@@ -23,13 +25,15 @@ SHARED_DESK = "desk"
 
 def reply(
     state: CaseState, *, text: str, actor: str, now: datetime, seen: int | None = None, channel: str = "",
-    anything_else: bool = False, undertaken: Sequence[Undertaking] = (),
+    anything_else: bool = False, undertaken: Sequence[Undertaking] = (), service: Service | None = None,
 ) -> Outcome:  # fmt: skip
     """Answer the customer through the channel last heard from (or `channel`).
 
     `anything_else`: the text asks whether there is anything else, which the closing rule wants to know. `undertaken`:
-    what the text promises by a time, each of which becomes a promise of the case. Raises Refused with `text`, `channel`
-    (never heard there) or `changed`.
+    what the text promises by a time, each of which becomes a promise of the case. `service` are the company's figures:
+    when people can be warned of a promise, and how long an answer to "anything else?" is waited for.
+
+    Raises Refused with `text`, `channel` (never heard there) or `changed`.
     """
     if not text.strip():
         raise Refused(("text",))
@@ -38,7 +42,7 @@ def reply(
     route = state.routes.get(channel or state.channel)
     if route is None:
         raise Refused(("channel",))
-    draft = Draft(state, now)
+    draft = Draft(state, now, hours=None if service is None else service.hours)
     subject = route.subject if route.subject[:3].casefold() in ("re:", "aw:", "sv:") else f"Re: {route.subject}"
     if not state.with_person:
         # Whoever answers by hand goes on by hand: software does not talk into it.
@@ -58,6 +62,9 @@ def reply(
     )  # fmt: skip
     if anything_else:
         draft.tell(events.AnythingElseAsked(at=now, actor=actor, channel=route.channel))
+        if service is not None:
+            until = notice_ends(route.channel, now, service.closing_notice_days)
+            draft.timers.append(draft.timer("closing-notice", until, now.isoformat(), ""))
     for undertaking in undertaken:
         _promise(draft, undertaking.what, undertaking.until, actor)
     return draft.outcome()

@@ -21,7 +21,7 @@ from workers.case.model import CaseState
 from workers.case.promised import undertakings
 from workers.desk.drafts import drop
 from workers.desk.reading import Reading, UnknownCase
-from workers.packs.hours import OpeningHours
+from workers.packs.policy import Service
 
 __all__ = ["Actions", "Changed", "Writing"]
 
@@ -58,9 +58,9 @@ class Actions:
     Each raises UnknownCase, and Refused for what the case does not allow.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, hours: OpeningHours) -> None:
-        """`hours` are those in which people of the company work: "by Friday" ends when they go home."""
-        self._store, self._clock, self._hours = store, clock, hours
+    def __init__(self, *, store: Store, clock: Clock, service: Service) -> None:
+        """`service` are the company's figures: "by Friday" ends when its people go home."""
+        self._store, self._clock, self._service = store, clock, service
         self._reading = Reading(store=store, clock=clock)
 
     async def reply(self, tenant: str, case: str, person: str, writing: Writing) -> None:
@@ -81,7 +81,7 @@ class Actions:
             now = self._clock.now()
             outcome = commands.reply(
                 state, text=text, actor=person, now=now, channel=writing.channel, anything_else=writing.anything_else,
-                undertaken=undertakings(text, writing.language, now, self._hours),
+                undertaken=undertakings(text, writing.language, now, self._service.hours), service=self._service,
             )  # fmt: skip
             # The writer may answer in another language than the one that was recognised.
             replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)

@@ -6,14 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bus.adapter.tokens import Signer
+from bus.delivery.consent import SERVICE
 from bus.delivery.outcome import Outcome, SetTimer
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
 from bus.message import Contact, Party, Reply, derive_id, encode
 from bus.store.port import Row, Store
 from workers.case import events, hold, model, rules
 from workers.case.changes import Draft, reply_id
+from workers.case.closing import notice_ends
 from workers.case.model import CaseState, Promise, Route
 from workers.case.people import identity_key
+from workers.case.praise import Colleagues
+from workers.case.satisfaction import Rating
 from workers.case.work import CaseTimer, WorkItem
 from workers.dialogue.matters import ask_next
 from workers.packs import Pack
@@ -23,9 +27,6 @@ from workers.records import Customer, Records
 from workers.records.money import format_date, format_money, speak_date, speak_money
 
 __all__ = ["House", "Turn", "route_of"]
-
-LIVE_NOTICE = timedelta(minutes=10)
-"""How long a live conversation stays open after "anything else?" without an answer."""
 
 LIVE_SILENCE = timedelta(minutes=30)
 """How long a question on a live channel waits: somebody may have to look for a receipt, or for a code in the mail."""
@@ -41,6 +42,8 @@ class House:
     signer: Signer | None
     """None where nothing may be asked to be confirmed (the desk's worker has no procedures)."""
     public_url: str
+    colleagues: Colleagues | None = None
+    """Who works here; None where that is not known."""
 
 
 def route_of(contact: Contact) -> Route:
@@ -98,6 +101,12 @@ class Turn:
         self._closing_words = ""
         self._answers: tuple[str, ...] = (item.contact.id,)
         self._kind = "answer"
+        self.purpose = SERVICE
+        """As in `Reply`."""
+        self.rating: Rating | None = None
+        """The score that this contact gives us, if we have asked for one."""
+        self.praised = False
+        """The contact praises somebody, and was passed on: the reply says thank you first."""
         self._listen = False
         self._handover = False
         self._tone_said = False
@@ -279,7 +288,7 @@ class Turn:
             return
         key = "anything-else.ask" if self.live else f"anything-else.{'letter' if self.paper else 'notice'}"
         days = self.pack.policy.service.closing_notice_days
-        until = self.now + (LIVE_NOTICE if self.live else timedelta(days=days))
+        until = notice_ends(self.channel, self.now, days)
         self.say(key, **({} if self.live else {"date": self.date(until)}))
         self._closing_words = self._parts[-1]
         self.draft.tell(events.AnythingElseAsked(at=self.now, channel=self.channel))
@@ -325,10 +334,10 @@ class Turn:
         if not self.state.awaits_person():
             self.hand_over("wrote again", quiet=True)
 
-    def person_by(self) -> datetime:
-        """By when a person answers: minutes where somebody waits, else hours in which people work."""
+    def person_by(self, *, in_writing: bool = False) -> datetime:
+        """By when a person answers: minutes where somebody waits, else (`in_writing`) hours in which people work."""
         service = self.pack.policy.service
-        if self.live:
+        if self.live and not in_writing:
             return self.now + timedelta(minutes=service.person_minutes_live)
         return add_open_time(service.hours, self.now, timedelta(hours=service.person_open_hours_deferred))
 
@@ -406,6 +415,7 @@ class Turn:
             text=text,
             language=self.language,
             kind=self._kind,
+            purpose=self.purpose,
             conversation=route.conversation,
             in_reply_to=route.in_reply_to,
             references=route.references,
@@ -421,9 +431,11 @@ class Turn:
     def _text(self, name: str) -> tuple[str, tuple[int, int]]:
         """The whole text, and which characters of it another reply would have to repeat."""
         before: list[str] = []
-        angry = self.understanding.tone in ("angry", "upset") and self._kind != "goodbye"
+        angry = self.understanding.tone in ("angry", "upset") and self._kind not in ("goodbye", "survey")
         if angry and self.contact.channel != "link":
             before.append(self.phrase(f"tone.{self.understanding.tone}"))
+        if self.praised:
+            before.append(self.phrase("praise.thanks"))
         if not self.state.disclosed and not self.spoken:
             # On the phone the greeting has said it before the caller said a word.
             kind = "live" if self.live else "letter" if self.paper else "deferred"
