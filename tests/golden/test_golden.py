@@ -10,7 +10,7 @@ from bus.errors import PoisonError
 from bus.message import Contact, Reply, Status, UnknownBody, decode, decode_body, encode
 from workers.case.changes import CaseChanged
 from workers.case.model import CaseState
-from workers.case.work import CaseTimer, Identified, WorkItem
+from workers.case.work import CaseTimer, Identified, Look, WorkItem
 
 V1 = Path(__file__).parent / "v1"
 KINDS = {
@@ -30,6 +30,10 @@ KINDS = {
     "case_changed_parted": CaseChanged,
     "reply_marketing": Reply,
     "case_state_cared": CaseState,
+    "case_state_offered": CaseState,
+    "case_changed_offered": CaseChanged,
+    "reply_callback": Reply,
+    "look": Look,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 

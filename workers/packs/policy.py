@@ -17,9 +17,11 @@ __all__ = [
     "Money",
     "Policy",
     "Proof",
+    "Protection",
     "Refunds",
     "Returns",
     "Sales",
+    "Satisfaction",
     "Service",
     "ServicePromise",
 ]
@@ -59,11 +61,16 @@ class Refunds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Goodwill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be given on top, without a duty: per case, and per person and year."""
+    """What may be given on top, without a duty: per case, and per person and year.
+
+    `by_role`: what a person at the desk may approve per case, by role (`workers.desk.roles`), whatever share of the
+    order it is and whatever software gave before that year.
+    """
 
     ceiling: Money
     ceiling_year: Money
     percent_of_order: int
+    by_role: dict[str, Money] = {}
 
 
 class Defects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,6 +158,22 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.promises.get(channel, self.promises["default"])
 
 
+class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`break_minutes`: the rest that is offered to whoever had to end an abusive conversation."""
+
+    break_minutes: Annotated[int, msgspec.Meta(ge=5, le=120)]
+
+
+class Satisfaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`channels` on which a customer is asked at the end; none: nobody is asked. A number that comes within
+    `answer_days` is the answer. A score of at most `follow_up_at` has a person follow it up.
+    """
+
+    channels: tuple[Literal["email", "chat", "phone", "post"], ...]
+    answer_days: Annotated[int, msgspec.Meta(ge=1, le=90)]
+    follow_up_at: Annotated[int, msgspec.Meta(ge=0, le=4)]
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`policy.toml`, every section needed."""
 
@@ -161,3 +184,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proof: Proof
     sales: Sales
     service: Service
+    protection: Protection
+    satisfaction: Satisfaction

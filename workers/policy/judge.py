@@ -205,6 +205,11 @@ def _defect(proposal: Proposal, facts: Facts, policy: Policy, now: datetime) -> 
 def _goodwill(proposal: Proposal, facts: Facts, policy: Policy, now: datetime) -> _Check:
     assert isinstance(proposal, model.Goodwill)
     yield from _money(proposal.amount, proposal.currency, facts)
+    by_person = policy.goodwill.by_role.get(facts.approver)
+    if by_person is not None:
+        within = facts.given_case + proposal.amount <= by_person.get(proposal.currency, 0)
+        yield _Finding("goodwill.within" if within else "goodwill.ceiling")
+        return
     ceiling = policy.goodwill.ceiling.get(proposal.currency, 0)
     share = facts.total * policy.goodwill.percent_of_order // 100
     year = policy.goodwill.ceiling_year.get(proposal.currency, 0)

@@ -133,6 +133,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed: bool = False
     given_case: int = 0
     given_year: int = 0
+    approver: str = ""
+    """The role of the person who approves the proposal; empty while software decides alone."""
 
     def payment(self, charge: str) -> PaymentFacts | None:
         """One charge."""

@@ -188,6 +188,25 @@ def test_goodwill_within_its_ceilings() -> None:
     assert judge(gift, replace(TWICE, given_year=3900), POLICY, NOW).effect == "needs_person"
 
 
+@pytest.mark.parametrize(
+    ("role", "amount", "effect"),
+    [
+        ("", 3000, "needs_person"),
+        ("representative", 3000, "permit"),
+        ("representative", 3001, "needs_person"),
+        ("supervisor", 3001, "permit"),
+        ("supervisor", 10001, "needs_person"),
+        ("manager", 30000, "permit"),
+        ("manager", 30001, "needs_person"),
+        ("technical", 500, "needs_person"),
+    ],
+)
+def test_each_role_approves_goodwill_up_to_its_own_ceiling(role: str, amount: int, effect: str) -> None:
+    gift = Goodwill(customer="C-1", order="SO-1", amount=amount, currency="EUR")
+    assert judge(gift, replace(TWICE, approver=role), POLICY, NOW).effect == effect
+    assert judge(gift, replace(TWICE, approver=role, proven=""), POLICY, NOW).effect != "permit"
+
+
 unknown = st.sampled_from(["proven", "owner", "currency", "confirmed"])
 
 
