@@ -189,6 +189,13 @@ class Metrics:
             ["channel", "target"],
             registry=self.registry,
         )
+        self.praise = Counter("praise", "Contacts with praise that was passed on", ["tenant"], registry=self.registry)
+        self.satisfaction = Counter(
+            "satisfaction", "Answers to how satisfied somebody is, 1 to 5", ["channel", "score"], registry=self.registry
+        )
+        self.conversations_ended = Counter(
+            "conversations_ended", "Live conversations ended for abuse", ["channel", "reason"], registry=self.registry
+        )
         self.timer_lateness = Histogram(
             "timer_lateness_seconds", "How late a timer fired", buckets=_BUCKETS, registry=self.registry
         )

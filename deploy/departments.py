@@ -1,6 +1,7 @@
 """The workers of the house by group name, and how each is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bus.delivery.worker import Worker
 from bus.log.topics import (
@@ -39,39 +40,47 @@ def _case(core: Core) -> Worker:
 def _billing(core: Core) -> Worker:
     from workers.billing.worker import BillingWorker
 
-    return BillingWorker(
-        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
-    )
+    return BillingWorker(signer=core.signer, public_url=core.public_url, **_department(core))
 
 
 def _returns(core: Core) -> Worker:
     from workers.returns.worker import ReturnsWorker
 
-    return ReturnsWorker(
-        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
-    )
+    return ReturnsWorker(signer=core.signer, public_url=core.public_url, **_department(core))
 
 
 def _sales(core: Core) -> Worker:
     from workers.sales.worker import SalesWorker
 
-    return SalesWorker(
-        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
-    )
+    return SalesWorker(signer=core.signer, public_url=core.public_url, **_department(core))
 
 
 def _support(core: Core) -> Worker:
     from workers.support.worker import SupportWorker
 
-    return SupportWorker(
-        store=core.engine, clock=core.clock, pack=core.pack, signer=core.signer, public_url=core.public_url
-    )
+    return SupportWorker(signer=core.signer, public_url=core.public_url, **_department(core))
 
 
 def _desk(core: Core) -> Worker:
     from workers.desk.worker import DeskWorker
 
-    return DeskWorker(store=core.engine, clock=core.clock, pack=core.pack)
+    return DeskWorker(**_department(core))
+
+
+def _department(core: Core) -> dict[str, Any]:
+    """What every department is given."""
+    from workers.case.praise import Colleague
+    from workers.desk.staff import People
+
+    people = People(store=core.engine, clock=core.clock)
+
+    async def colleagues(tenant: str) -> Sequence[Colleague]:
+        return [Colleague(name=one.name, mail=one.mail, role=one.role) for one in await people.all(tenant)]
+
+    return {
+        "store": core.engine, "clock": core.clock, "pack": core.pack, "metrics": core.metrics,
+        "colleagues": colleagues,
+    }  # fmt: skip
 
 
 def _offers(core: Core) -> Worker:

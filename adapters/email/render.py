@@ -56,14 +56,16 @@ def render(
     case_mailbox = case_address(config.address, reply.case, signer, reply.tenant)
     message_id = own_message_id(reply.id, config.domain, signer, reply.tenant)
     language = _LANGUAGE_TAG.get(reply.language, "en")
+    # What goes to our own people opens no way into the customer's case.
+    internal = reply.kind == "internal"
     head = [
         _field("Date", format_datetime(now)),
         _mailbox_field("From", config.name(language), config.address),
         _mailbox_field("To", reply.to.name, to),
-        _mailbox_field("Reply-To", config.name(language), case_mailbox),
+        *([] if internal else [_mailbox_field("Reply-To", config.name(language), case_mailbox)]),
         _text_field("Subject", subject_line(reply)),
         f"Message-ID: {message_id}",
-        *_thread_fields(reply, config, signer),
+        *([] if internal else _thread_fields(reply, config, signer)),
         _field("Content-Language", language),
         _field("X-Loop", config.address),
     ]
@@ -74,7 +76,7 @@ def render(
         head.append(f"List-Unsubscribe: <mailto:{case_mailbox}?subject=STOP>")
         head.append(_field("Precedence", "bulk"))
     head.append(_field("MIME-Version", "1.0"))
-    mail_from = "" if reply.kind == "acknowledgement" else case_mailbox
+    mail_from = "" if internal or reply.kind == "acknowledgement" else case_mailbox
     data = "\r\n".join(head).encode("ascii") + b"\r\n" + _body(reply, language, attachments)
     return Rendered(message_id=message_id, mail_from=mail_from, rcpt_to=to, data=data)
 

@@ -64,6 +64,9 @@ def begin(
     """The customer waits from now on; a hold that lasts already only gets another reason, and its clock goes on."""
     if not is_held_on(channel) or (state.hold is not None and not reason):
         return ()
+    if state.ended and not reason:
+        # The conversation was ended; he knows by when he has an answer.
+        return ()
     reason = reason or ("looking" if state.assignee else "busy")
     return (events.HoldStarted(at=now, actor=actor, channel=channel, reason=reason),)
 

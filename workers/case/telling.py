@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bus.delivery.consent import SERVICE
 from bus.log.topics import LIVE_CHANNELS
 from bus.message import Reply
 from workers.case.changes import Draft, reply_id
@@ -12,13 +13,31 @@ __all__ = ["tell_customer"]
 
 
 def tell_customer(
-    draft: Draft, pack: Pack, route: Route, key: str, *, kind: str, decision: str, footer: str, **values: Any
+    draft: Draft,
+    pack: Pack,
+    route: Route,
+    key: str,
+    *,
+    kind: str,
+    decision: str,
+    footer: str,
+    purpose: str = SERVICE,
+    by_hand: bool = False,
+    then: str = "",
+    **values: Any,
 ) -> None:
-    """Plan a reply with the phrase `key` through `route`; `footer` is the phrase that ends a letter or mail."""
+    """Plan a reply with the phrase `key` through `route`; `footer` is the phrase that ends a letter or mail.
+
+    `then` is a further phrase after it. `purpose` as in `Reply`. `by_hand`: a person has it said, and it goes out
+    whatever the customer says meanwhile.
+    """
     state = draft.state
     language = pack.language(state.language)
     words = {"company": pack.company(language), "number": state.number, "name": route.address.name, **values}
-    text = pack.phrase(language, key, **words)
+    spoken = route.channel == "phone" and pack.has_phrase(language, f"{key}.spoken")
+    text = pack.phrase(language, f"{key}.spoken" if spoken else key, **words)
+    if then:
+        text = "\n\n".join((text, pack.phrase(language, then, **words)))
     subject = ""
     if route.channel not in LIVE_CHANNELS:
         greeting = "letter.greeting.named" if route.address.name else "letter.greeting.plain"
@@ -30,6 +49,7 @@ def tell_customer(
             tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
             text=text, language=language, kind=kind, conversation=route.conversation,
             in_reply_to=route.in_reply_to, references=route.references, subject=subject, case_number=state.number,
+            purpose=purpose, automatic=not by_hand,
         )
     )  # fmt: skip
 

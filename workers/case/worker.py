@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bus.clock import Clock
+from bus.delivery.consent import SURVEY
 from bus.delivery.doubt import NOT_KNOWN
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.delivery.reported import reported
@@ -15,10 +16,12 @@ from bus.telemetry import Metrics
 from workers.case import callback, events, model
 from workers.case.calling import end_call, ran_out
 from workers.case.changes import Draft, load_case, load_cases, reply_id
+from workers.case.consent import permits_survey
 from workers.case.hold import end, has_left, next_step, words_of
-from workers.case.model import PERSON_PROMISE, CaseState
+from workers.case.model import PERSON_PROMISE, CaseState, Route
 from workers.case.overdue import break_promise, look_after, warn_of_promise
 from workers.case.rules import Close, HandOver, Refused, Track
+from workers.case.satisfaction import asks
 from workers.case.service import missed
 from workers.case.telling import tell_customer
 from workers.case.work import CaseTimer
@@ -31,6 +34,9 @@ __all__ = ["CaseWorker"]
 
 _SAYS_GOODBYE = frozenset({"email"})
 """Channels on which the end of the notice is told: it costs nothing there and one reads it when one likes."""
+
+_ASKED_AFTERWARDS = frozenset({"chat", "email"})
+"""Where the question can follow the closing by a person: nobody is called up or sent a letter for it."""
 
 
 class CaseWorker:
@@ -80,13 +86,15 @@ class CaseWorker:
 
     async def _timer(self, draft: Draft, timer: CaseTimer) -> None:
         if timer.kind == "closing-notice":
-            self._notice_ran_out(draft, timer.detail)
+            await self._notice_ran_out(draft, timer.detail)
         elif timer.kind == "reminder":
-            self._question_ran_out(draft, timer.detail)
+            await self._question_ran_out(draft, timer.detail)
         elif timer.kind in ("promise", "promise-warning"):
             await self._promise(draft, timer)
         elif timer.kind == "service":
             self._service_missed(draft)
+        elif timer.kind == "survey":
+            await self._ask_satisfaction(draft)
         elif timer.kind == callback.KIND:
             ran_out(draft, self._pack, timer.detail)
         elif timer.kind == "hold":
@@ -173,22 +181,27 @@ class CaseWorker:
             )
         )  # fmt: skip
 
-    def _notice_ran_out(self, draft: Draft, asked_at: str) -> None:
+    async def _notice_ran_out(self, draft: Draft, asked_at: str) -> None:
         state = draft.state
         asked = state.anything_else_asked
-        # Asked anew since, answered, or in people's hands: this notice means nothing any more.
+        # Asked anew since, or answered: this notice means nothing any more.
         if asked is None or asked.isoformat() != asked_at or state.anything_else_answered is not None:
             return
-        if state.with_person or state.status == model.CLOSED:
+        if state.status == model.CLOSED:
+            return
+        if state.with_person:
+            # A person asked, and closes. Whoever has written since has answered something, which a person reads.
+            if all(route.at <= asked for route in state.routes.values()):
+                draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
             return
         draft.tell(events.AnythingElseAnswered(at=draft.now, answer="notice"))
         if not _close_if_complete(draft):
             # Something is still open (an answer that never arrived): then it is a person's, not a forgotten case.
             draft.do(HandOver(reason="could not be closed", until=self._soon(draft)))
             return
-        self._say_goodbye(draft, "closing.notice", asked_at)
+        await self._say_goodbye(draft, "closing.notice", asked_at)
 
-    def _question_ran_out(self, draft: Draft, asked_at: str) -> None:
+    async def _question_ran_out(self, draft: Draft, asked_at: str) -> None:
         """Nobody answered our question. The case closes and opens again with the first word; a letter gets a person."""
         state = draft.state
         pending = state.pending
@@ -209,16 +222,43 @@ class CaseWorker:
         if not _close_if_complete(draft):
             draft.do(HandOver(reason="could not be closed", until=self._soon(draft)))
             return
-        self._say_goodbye(draft, "closing.unanswered", asked_at)
+        await self._say_goodbye(draft, "closing.unanswered", asked_at)
 
-    def _say_goodbye(self, draft: Draft, key: str, asked_at: str) -> None:
+    async def _say_goodbye(self, draft: Draft, key: str, asked_at: str) -> None:
         state = draft.state
         route = state.route()
         if route is None or route.channel in LIVE_CHANNELS or route.channel not in _SAYS_GOODBYE:
             return
-        tell_customer(
-            draft, self._pack, route, key, kind="goodbye", decision=f"closing {asked_at}", footer="letter.footer"
+        decision = f"closing {asked_at}"
+        # Whoever did not answer our question was not served, and is not asked how well.
+        if key == "closing.notice" and await self._may_ask(state, route):
+            self._ask(draft, route, key, decision)
+            return
+        tell_customer(draft, self._pack, route, key, kind="goodbye", decision=decision, footer="letter.footer")
+
+    async def _ask_satisfaction(self, draft: Draft) -> None:
+        """A person has closed the case, and nobody has asked yet."""
+        state = draft.state
+        route = state.route()
+        if state.status != model.CLOSED or route is None or route.left or route.channel not in _ASKED_AFTERWARDS:
+            return
+        if await self._may_ask(state, route):
+            live = route.channel in LIVE_CHANNELS
+            self._ask(draft, route, "satisfaction.ask" if live else "satisfaction.closed", f"survey {state.version}")
+
+    async def _may_ask(self, state: CaseState, route: Route) -> bool:
+        settings = self._pack.policy.satisfaction
+        return asks(state, settings, route.channel) and await permits_survey(
+            self._store, state, route, self._clock.now()
         )
+
+    def _ask(self, draft: Draft, route: Route, key: str, decision: str) -> None:
+        then = "" if route.channel in LIVE_CHANNELS else "satisfaction.ask-letter"
+        tell_customer(
+            draft, self._pack, route, key, kind="survey", decision=decision, footer="letter.footer", then=then,
+            purpose=SURVEY,
+        )  # fmt: skip
+        draft.tell(events.SurveyAsked(at=draft.now, channel=route.channel))
 
 
 def _track(draft: Draft, status: Status) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from bus.store.permission import recipient_key, withdrawal_write
 from workers.case import events, model
 from workers.case.closing import AUTOMATIC
+from workers.case.merging import family
 from workers.case.promises import PROMISING
 from workers.case.rules import Close, Receive, Refused, Understand
 from workers.case.service import promised, resumed
@@ -184,7 +185,7 @@ class Conversation:
         elif understood.danger == "self-harm":
             in_danger(turn)
         elif understood.stop_contact or _asks_for(understood, "sales.stop_contacting_me"):
-            self._stop(turn)
+            await self._stop(turn)
         elif understood.tone == "abusive" or understood.danger == "threat":
             await abused(turn)
         elif self._says_goodbye(turn):
@@ -221,11 +222,13 @@ class Conversation:
             turn.draft.tell(events.AnythingElseAnswered(at=turn.now, answer="notice"))
             self._close(turn)
 
-    def _stop(self, turn: Turn) -> None:
+    async def _stop(self, turn: Turn) -> None:
         # The writer's own person, and the one whose case this is: an offer may have gone to another of his addresses.
-        people = dict.fromkeys((turn.item.person, turn.state.person))
+        # And everybody who is the same human being.
+        known = dict.fromkeys(person for person in (turn.item.person, turn.state.person) if person)
+        people = {each: None for one in known for each in await family(turn.house.store, turn.tenant, one)}
         recipient = recipient_key(turn.tenant, turn.contact.sender)
-        for person in (person for person in people if person):
+        for person in people:
             turn.draft.writes.append(
                 withdrawal_write(
                     tenant=turn.tenant, person=person, recipient=recipient, evidence=turn.contact.id, now=turn.now

@@ -13,8 +13,11 @@ from bus.message import decode, derive_id, derive_number, encode, envelope
 from bus.store.ahead import Ahead
 from bus.store.conversation import heard_write
 from bus.store.port import Store
+from bus.telemetry import Metrics
+from workers.case import events
 from workers.case.changes import Draft, load_case, load_cases
 from workers.case.model import CaseState
+from workers.case.praise import Colleagues
 from workers.case.rules import Open
 from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
@@ -49,7 +52,10 @@ class DepartmentWorker:
         signer: Signer | None = None,
         public_url: str = "",
         records: Records | None = None,
+        colleagues: Colleagues | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._store = store
         self._clock = clock
         self._ahead = Ahead(store, clock, QUESTIONS)
@@ -59,6 +65,7 @@ class DepartmentWorker:
             pack=pack,
             signer=signer,
             public_url=public_url,
+            colleagues=colleagues,
         )
         self._conversation = Conversation(self.group, {procedure.name: procedure for procedure in self.procedures})
         self._cache: dict[tuple[str, str], CaseState] = {}
@@ -108,7 +115,20 @@ class DepartmentWorker:
         await keep_from_looping(turn)
         if not item.contact.automatic:
             await settle_unsent(turn)
+        self._count(turn)
         return turn.finish()
+
+    def _count(self, turn: Turn) -> None:
+        metrics = self._metrics
+        if metrics is None:
+            return
+        for event in turn.draft.events:
+            if isinstance(event, events.PraiseGiven):
+                metrics.praise.labels(turn.tenant).inc()
+            elif isinstance(event, events.Rated):
+                metrics.satisfaction.labels(event.channel, str(event.score)).inc()
+            elif isinstance(event, events.ConversationEnded):
+                metrics.conversations_ended.labels(event.channel, event.reason).inc()
 
     def _owner(self, item: WorkItem, state: CaseState) -> str:
         """A procedure that runs elsewhere goes on there; anything else stays where triage sent it."""

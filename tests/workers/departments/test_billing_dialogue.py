@@ -56,7 +56,7 @@ async def test_duplicate_charge_by_mail(shop: Any, understand: Any) -> None:
     thanks = shop.contact("Nein, danke!", sender=GRETE, case_token=heard.case, conversation="<m3@example>")
     bye = await shop.hear(thanks, understand("talk.thanks_done", answer="no", done=True))
     assert bye.link == "token"
-    assert bye.reply.kind == "goodbye"
+    assert bye.reply.kind == "survey"
     assert (await shop.case(heard.case)).status == CLOSED
     acted = [event for event in await shop.timeline(heard.case) if isinstance(event, Acted)]
     assert [(event.action, event.amount) for event in acted] == [("refund", 4990)]
@@ -122,7 +122,7 @@ async def test_wrong_price_in_chat_needs_code_and_yes(shop: Any, understand: Any
     assert (refunded["amount"], refunded["reason"], refunded["charge_id"]) == (500, "price_difference", "CH-10388-1")
 
     bye = await chat(shop, understand, "no thanks", mean("talk.thanks_done", answer="no", done=True))
-    assert bye.reply.kind == "goodbye"
+    assert bye.reply.kind == "survey"
     assert (await shop.case(first.case)).status == CLOSED
 
 

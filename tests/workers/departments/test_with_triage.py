@@ -51,7 +51,7 @@ async def test_german_mail_of_a_double_charge_in_own_words(shop: Any, say: Any) 
     assert "49,90\u00a0€" in refunded.text
     assert "Kann ich sonst noch etwas für Sie tun?" in refunded.text
     _, (bye,), _ = await say(shop.contact("Nein, danke.", sender=grete, case_token=case, conversation="<g2@x>"))
-    assert bye.kind == "goodbye"
+    assert bye.kind == "survey"
     assert (await shop.case(case)).status == CLOSED
     assert [row["amount"] for row in await shop.refunds()] == [4990]
 
@@ -66,7 +66,7 @@ async def test_english_chat_about_a_wrong_price(shop: Any, say: Any) -> None:
     _, (done,), _ = await say(chat(shop, "tom", "yes please, do that"))
     assert "Is there anything else I can do for you?" in done.text
     _, (bye,), _ = await say(chat(shop, "tom", "no that's all, thanks"))
-    assert bye.kind == "goodbye"
+    assert bye.kind == "survey"
     assert (await shop.case(case)).outcome == "refunded"
     assert [row["amount"] for row in await shop.refunds()] == [500]
 
