@@ -42,8 +42,10 @@ test: install-dev recognition browser servers lint
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(addprefix --deselect=,$(LATER)) $(ALONE)
 
-# The whole matrix of crashes beside it: killed, failing and standing still at every point, on both engines.
+# The whole matrix of crashes beside it: killed, failing and standing still at every point, on both engines. And ten
+# thousand random lives of cases, of which every change tries the first few.
 proof: install-dev recognition servers
+	CONTACTBUS_TEST_SCHEDULES=10000 $(BIN)/pytest -s tests/workers/case/test_schedules.py
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(ALONE)
 
 kafka: install-dev servers
