@@ -25,6 +25,8 @@ KINDS = {
     "reply_bound": Reply,
     "case_state_heard": CaseState,
     "case_state_waiting": CaseState,
+    "case_state_promised": CaseState,
+    "case_changed_promised": CaseChanged,
     "case_changed_waiting": CaseChanged,
     "case_state_parted": CaseState,
     "case_changed_parted": CaseChanged,

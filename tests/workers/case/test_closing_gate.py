@@ -72,12 +72,13 @@ async def test_everything_that_is_missing_is_named_at_once(shop: Any, understand
 @pytest.mark.parametrize("condition", ["promise", "reply", "answer"])
 async def test_software_closes_nothing_that_is_not_complete(shop: Any, understand: Any, condition: str) -> None:
     opening = understand("info.opening_hours", department="support")
+    deliver = shop.deliver
     if condition == "reply":
 
         async def silent(replies: Any) -> None:
             return None
 
-        shop.deliver, deliver = silent, shop.deliver
+        shop.deliver = silent
     heard = await shop.hear(shop.contact("Wann offen?", sender=ANNA, conversation="<a@x>"), opening)
     if condition == "promise":
         draft = Draft(await shop.case(heard.case), shop.clock.now())
