@@ -134,7 +134,7 @@ class Machine:
     def _unknown(self, event: Event, tenant: str, sid: str) -> Call:
         line = event.form.get("To", "")
         call = Call(
-            tenant=tenant, sid=sid, line=line, caller=dialable(event.form.get("From", "")),
+            tenant=tenant, sid=sid, line=line, caller=dialable(event.form.get("From", ""), line),
             language=self._config.language_of(line), began_at=event.at, asked_at=event.at,
         )  # fmt: skip
         return self._catch_up(call, event)

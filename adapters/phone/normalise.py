@@ -44,7 +44,7 @@ def normalise(raw: Raw, config: PhoneConfig) -> Normalised:
         channel="phone",
         account=line,
         conversation=sid,
-        sender=Party(kind="phone", address=dialable(caller)),
+        sender=Party(kind="phone", address=dialable(caller, line)),
         recipients=(Party(kind="phone", address=line),),
         proof=Proof(),
         text=text,

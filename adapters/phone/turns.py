@@ -28,11 +28,33 @@ _WITHHELD = ("+266696687", "+7378742833", "+2562533", "+8656696")
 _LINE = ("CallSid", "From", "To")
 
 
-def dialable(number: str) -> str:
-    """The number if it is one that can be called (E.164), else nothing: words, SIP addresses, withheld numbers."""
-    if number in _WITHHELD or not (number.startswith("+") and number.isascii() and number[1:].isdigit()):
+def dialable(number: str, line: str = "") -> str:
+    """The number in E.164 if it is one that can be called, else nothing: words, SIP addresses, withheld numbers.
+
+    Some trunks give a caller's number as it is dialled at home: it is one of the country of the `line` (E.164) that was
+    called, so that one caller is one person on every line.
+    """
+    if number in _WITHHELD:
+        return ""
+    if line and number.isascii() and number.isdigit():
+        return _international(number, line)
+    if not (number.startswith("+") and number.isascii() and number[1:].isdigit()):
         return ""
     return number if 7 <= len(number) <= 16 else ""
+
+
+def _international(number: str, line: str) -> str:
+    # Hardly any call needs it, and its tables of numbers are large.
+    import phonenumbers
+
+    try:
+        country = phonenumbers.region_code_for_number(phonenumbers.parse(line))
+        found = phonenumbers.parse(number, country)
+    except phonenumbers.NumberParseException:
+        return ""
+    if not phonenumbers.is_valid_number(found):
+        return ""
+    return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
 
 
 def said_turn(event: Event, native: Mapping[str, str]) -> Turn:

@@ -14,6 +14,7 @@ from bus.message import decode, derive_id, encode, envelope
 from bus.store.permission import recipient_key, withdrawal_write
 from bus.store.port import Store
 from workers.case.changes import load_cases
+from workers.case.merging import family
 from workers.case.model import CaseState
 from workers.case.work import Identified, Understanding, WorkItem
 from workers.packs import Pack
@@ -85,14 +86,17 @@ class TriageWorker:
         )
         writes: tuple[Write, ...] = ()
         if understanding.stop_contact and item.person:
-            writes = (
+            # It holds for the human being, under whatever name the desk knows him besides.
+            everybody = await family(self._store, contact.tenant, item.person)
+            writes = tuple(
                 withdrawal_write(
                     tenant=contact.tenant,
-                    person=item.person,
+                    person=person,
                     recipient=recipient_key(contact.tenant, contact.sender),
                     evidence=contact.id,
                     now=now,
-                ),
+                )
+                for person in everybody
             )
         return Outcome(writes=writes, emit=(emitted,))
 

@@ -162,3 +162,23 @@ def test_the_promise_in_the_other_languages() -> None:
 def test_promises_cannot_be_configured_away(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=named):
         msgspec.convert(settings, PhoneConfig)
+
+
+@pytest.mark.parametrize(
+    ("caller", "line", "known"),
+    [
+        ("+49305550144", "+4721234567", "+49305550144"),
+        ("03055501440", "+49301234567", "+493055501440"),
+        ("22550102", "+4721234567", "+4722550102"),
+        ("02079460018", "+442071234567", "+442079460018"),
+        ("004721234567", "+49301234567", "+4721234567"),
+        ("123", "+49301234567", ""),
+        ("03055501440", "unknown", ""),
+        ("anonymous", "+49301234567", ""),
+        ("+266696687", "+49301234567", ""),
+    ],
+)
+def test_a_caller_of_the_lines_country_is_one_person_however_the_trunk_writes_him(
+    caller: str, line: str, known: str
+) -> None:
+    assert contact(From=caller, To=line).sender.address == known
