@@ -115,6 +115,8 @@ async def cases_rebuild(case_id: str, check: bool, data: Path | None, config_fil
     else:
         for each in wrong:
             what = f"events missing: {', '.join(map(str, each.missing))}" if each.missing else ", ".join(each.differs)
+            if each.broken:
+                what = f"changed after it was written, from entry {each.broken} on"
             click.echo(f"{each.number}  {each.case}  {what}")
         click.echo(f"{seen} cases, {len(wrong)} not what their events say, {mended} put right")
     if len(wrong) > mended:

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, or_, select
 from bus.delivery.outcome import Outcome
 from bus.message import decode
 from bus.store.port import Row, Store
+from workers.case.chain import broken_at
 from workers.case.changes import restored
 from workers.case.events import CaseEvent, decode_event
 from workers.case.evolving import evolve
@@ -30,7 +31,7 @@ _named = select(cases.c.id).where(
 )
 _snapshot = select(cases.c.snapshot).where(cases.c.tenant == bindparam("tenant"), cases.c.id == bindparam("id"))
 _events = (
-    select(case_event.c.seq, case_event.c.data)
+    select(case_event.c.seq, case_event.c.data, case_event.c.chain)
     .where(case_event.c.tenant == bindparam("tenant"), case_event.c.case_id == bindparam("case_id"))
     .order_by(case_event.c.seq)
 )
@@ -38,18 +39,19 @@ _events = (
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """A case beside its events. `differs` names the fields of the snapshot that its events do not lead to; `missing`
-    numbers of events that are not there."""
+    numbers of events that are not there; `broken` the first entry that was changed after it was written (0: none)."""
 
     case: str
     number: str
     events: int
     differs: tuple[str, ...] = ()
     missing: tuple[int, ...] = ()
+    broken: int = 0
 
     @property
     def same(self) -> bool:
         """Whether the snapshot is what happened."""
-        return not self.differs and not self.missing
+        return not self.differs and not self.missing and not self.broken
 
 
 def rebuild(told: Iterable[CaseEvent]) -> CaseState | None:
@@ -102,8 +104,12 @@ async def rebuild_cases(store: Store, tenant: str, name: str = "") -> AsyncItera
         found = rebuild(decode_event(each["data"]) for each in told) if _whole(told, stored) else None
         missing = tuple(sorted(set(range(1, stored.version + 1)) - {each["seq"] for each in told}))
         differs = () if missing else differing(stored, found)
-        rebuilt = Rebuilt(case=case, number=stored.number, events=len(told), differs=differs, missing=missing)
-        yield rebuilt, restored(stored, found) if found is not None and differs else None
+        broken = broken_at(((each["seq"], each["data"], each["chain"]) for each in told), stored.chain) or 0
+        rebuilt = Rebuilt(
+            case=case, number=stored.number, events=len(told), differs=differs, missing=missing, broken=broken
+        )
+        # What was changed afterwards is no ground to build on: somebody has to look.
+        yield rebuilt, restored(stored, found) if found is not None and differs and not broken else None
 
 
 def _whole(told: Sequence[Row], stored: CaseState) -> bool:

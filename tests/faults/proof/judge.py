@@ -256,3 +256,5 @@ def _ask_cases(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
             yield Finding("record", 10, case, "has gaps in its record")
         if not all(actor for _, actor in entries):
             yield Finding("record", 10, case, "has a change that nobody made")
+    for case, why in asked.changed.items():
+        yield Finding("record", 10, case, f"is not what its record says: {why}")

@@ -78,6 +78,8 @@ class Asked:
     """Live messages that went to a person because their time was over."""
     timelines: dict[str, list[tuple[int, str]]] = field(default_factory=dict[str, list[tuple[int, str]]])
     """Case id -> (sequence, actor) of each entry of its record."""
+    changed: dict[str, str] = field(default_factory=dict[str, str])
+    """Case id -> why its record is not what it was when it was written, or does not lead to its state."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import time
 from collections import Counter
@@ -252,6 +253,9 @@ async def ask(house: House, calls: set[str], within_s: float = SETTLE_S) -> Aske
     for case in cases[:: max(1, len(cases) // _SHOWN)][:_SHOWN]:
         shown = await house.ask("cases", "show", case["id"])
         asked.timelines[case["id"]] = [(entry["seq"], entry["actor"]) for entry in shown["timeline"]]
+    # It ends with 1 when it has something to say.
+    checked = await house.ask("cases", "rebuild", "--check", may_end=(0, 1))
+    asked.changed = {each["case"]: json.dumps(each) for each in checked["differ"]}
     return asked
 
 

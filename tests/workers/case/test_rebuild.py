@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import bindparam, delete, func, update
 
 from bus.delivery.outcome import Outcome, Write
 from bus.message import Party, encode
@@ -19,6 +19,11 @@ from workers.case.schema import case_event, cases
 ANNA = Party(kind="email", address="anna.becker@kunde.example", name="Anna Becker")
 EVER = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2030, 1, 1, tzinfo=UTC)}
 _spoil = update(cases).where(cases.c.id == bindparam("b_id")).values(snapshot=bindparam("b_snapshot"))
+_change = (
+    update(case_event)
+    .where(case_event.c.case_id == bindparam("b_id"), case_event.c.seq == 2)
+    .values(data=func.replace(case_event.c.data, '"kind":', '"kind": '))
+)
 _lose = delete(case_event).where(case_event.c.case_id == bindparam("b_id"), case_event.c.seq == 3)
 
 
@@ -76,6 +81,16 @@ async def test_an_event_that_is_missing_is_told_and_nothing_is_guessed(shop: Any
     await shop.engine.apply([Effect(outcome=Outcome(writes=(lose,)))])
     [(rebuilt, right)] = [each async for each in rebuild_cases(shop.engine, "shop", case)]
     assert rebuilt.missing == (3,)
+    assert not rebuilt.same
+    assert right is None
+
+
+async def test_an_entry_that_was_changed_afterwards_is_told_by_its_number(shop: Any, understand: Any) -> None:
+    case = (await a_week(shop, understand))["mail"]
+    change = Write(statement=_change, params={"b_id": case})
+    await shop.engine.apply([Effect(outcome=Outcome(writes=(change,)))])
+    [(rebuilt, right)] = [each async for each in rebuild_cases(shop.engine, "shop", case)]
+    assert rebuilt.broken == 2
     assert not rebuilt.same
     assert right is None
 
