@@ -41,6 +41,8 @@ _RIGHTS = {
     # What was decided is never decided otherwise.
     # Who agreed, and who wants to be left alone, stays known.
     "consent_ledger": "SELECT, INSERT",
+    # Who was taken for whom, by whom and why, stays known.
+    "person_change": "SELECT, INSERT",
     "inbox": "SELECT, INSERT, DELETE",
     "outbox": "SELECT, INSERT, DELETE",
     "appended_once": "SELECT, INSERT, DELETE",
