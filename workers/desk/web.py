@@ -17,6 +17,8 @@ from bus.store.port import Store
 from bus.web import attachment_headers, page_file, page_headers, static_files
 from workers.case.closing import REASONS, what_is_missing
 from workers.case.hold import REASONS as REASONS_TO_WAIT
+from workers.case.protection import REASONS as REASONS_TO_END
+from workers.case.protection import may_end
 from workers.case.rules import Refused
 from workers.desk.actions import Actions, Changed, Writing
 from workers.desk.drafts import MODES, Drafts
@@ -27,6 +29,7 @@ from workers.desk.login import Session, Sessions
 from workers.desk.offer_web import OfferPages
 from workers.desk.people_web import PeoplePages
 from workers.desk.picture import NoPicture, Pictures
+from workers.desk.praising import Praising
 from workers.desk.presence import Presence
 from workers.desk.reading import PICTURES, VIEWS, Reading, UnknownCase
 from workers.desk.report_web import FigurePages
@@ -99,6 +102,7 @@ class DeskPages:
         self._figures = FigurePages(
             store=store, signer=signer, clock=clock, hours=pack.policy.service.hours, gate=self._gate
         )
+        self._praising = Praising(store=store, clock=clock, pack=pack, actions=self._actions)
         self._drafts = Drafts(store=store, clock=clock)
         self._presence = Presence(store=store, clock=clock)
         self._feed = DeskFeed(log=log, clock=clock, reading=self._reading, presence=self._presence)
@@ -127,8 +131,9 @@ class DeskPages:
             web.get(case + "/files/{digest}/pages", read(_known(self._pages))),
             web.post(case + "/reply", change(_known(self._reply))),
             web.post(case + "/note", change(_known(self._note))),
+            web.post(case + "/praise", change(_known(self._praise))),
             web.post(case + "/draft", change(_known(self._draft))),
-            web.post(case + "/{action:take|release|assign|kept|answered|hold|close}", change(_known(self._act))),
+            web.post(case + "/{action:take|release|assign|kept|answered|hold|end|close}", change(_known(self._act))),
         ]
 
     async def close(self) -> None:
@@ -182,6 +187,8 @@ class DeskPages:
                 "facts": await self._facts.of(state),
                 "asked": state.anything_else_asked is not None,
                 "hold_reasons": REASONS_TO_WAIT,
+                "may_end": may_end(state),
+                "end_reasons": REASONS_TO_END,
                 "to_close": [{"rule": rule, "ok": rule not in missing} for rule in REASONS],
             }
         )
@@ -205,6 +212,10 @@ class DeskPages:
         if body is None or not body.text.strip() or len(body.text) > _MAX_TEXT:
             return refuse(400, "form")
         await self._actions.note(session.tenant, request.match_info["case"], session.person, body.text)
+        return answer({})
+
+    async def _praise(self, request: web.Request, session: Session) -> web.StreamResponse:
+        await self._praising.pass_on(session.tenant, request.match_info["case"], session.person)
         return answer({})
 
     async def _draft(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -241,6 +252,8 @@ class DeskPages:
                 await self._actions.answered(*who)
             case "hold":
                 await self._actions.hold(*who, reason=body.reason)
+            case "end":
+                await self._actions.end(*who, reason=body.reason, pack=self._pack)
             case _:
                 await self._actions.close(*who, outcome=body.outcome)
         return answer({})

@@ -3,17 +3,15 @@
 from datetime import timedelta
 
 from bus.delivery.consent import SURVEY
-from bus.message import Party, Reply
 from workers.case import events, model
-from workers.case.changes import reply_id
 from workers.case.consent import permits_survey
 from workers.case.model import PERSON_PROMISE, Promise
-from workers.case.praise import meant, told, words_of
+from workers.case.praise import meant
 from workers.case.protection import end_live, may_end, written_way
 from workers.case.satisfaction import asks, rating_of
+from workers.dialogue.praising import give_praise
 from workers.dialogue.turn import Turn
 from workers.packs.hours import closing_time, is_open, open_days_later
-from workers.records.money import format_date
 
 __all__ = ["abused", "ask_satisfaction", "in_danger", "pass_on_praise", "rate", "rated", "written_down"]
 
@@ -70,35 +68,11 @@ async def pass_on_praise(turn: Turn) -> bool:
     plain = understood.intent == _PRAISE or understood.intent.startswith("talk.") or understood.done
     if not plain and not meant(text, colleagues, ()):
         return False
-    readers = told(names, colleagues)
-    words = words_of(text)
-    turn.draft.tell(
-        events.PraiseGiven(
-            at=turn.now, actor="customer", contact=turn.contact.id, words=words, names=names,
-            told=tuple(colleague.name for colleague in readers),
-        )
+    sender = turn.contact.sender
+    give_praise(
+        turn.draft, turn.pack, contact=turn.contact.id, text=text, names=names, colleagues=colleagues,
+        who=sender.name or sender.address, channel=turn.channel,
     )  # fmt: skip
-    language = turn.pack.default_language
-    values = {
-        "names": ", ".join(names) or turn.pack.phrase(language, "praise.mail.team"),
-        "words": words,
-        "who": turn.contact.sender.name or turn.contact.sender.address,
-        "date": format_date(turn.now, language),
-        "channel": turn.pack.phrase(language, f"praise.mail.by.{turn.channel}"),
-        "number": state.number,
-    }
-    mail = state.routes.get("email")
-    for colleague in readers:
-        turn.draft.reply(
-            Reply(
-                id=reply_id(state, f"praise {turn.contact.id}", "email", colleague.mail),
-                tenant=state.tenant, case=state.id, channel="email", account=mail.account if mail else "",
-                to=Party(kind="email", address=colleague.mail, name=colleague.name),
-                subject=turn.pack.phrase(language, "praise.mail.subject", number=state.number),
-                text=turn.pack.phrase(language, "praise.mail.text", **values), language=language, kind="internal",
-            ),
-            elsewhere="praise",
-        )  # fmt: skip
     return True
 
 

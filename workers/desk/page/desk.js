@@ -248,9 +248,11 @@ class DeskApp extends HTMLElement {
   async #loadMine() {
     const { offers } = this.#parts;
     try {
-      const before = offers.mine?.presence.state;
+      const before = offers.mine;
       offers.mine = await get("mine");
-      if (offers.mine.presence.state !== before) this.#top();
+      if (offers.mine.presence.state !== before?.presence.state) this.#top();
+      const fresh = offers.mine.offers.find((offer) => !before?.offers.some((known) => known.case === offer.case));
+      if (fresh) this.#say(`${t("desk.offer")} ${fresh.name || t(nobody(fresh))}, ${aboutWords(fresh)}`);
     } catch {
       return; // the list says that there is no connection; offers go to others by themselves
     }

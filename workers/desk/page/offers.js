@@ -49,7 +49,7 @@ export class DeskOffers extends HTMLElement {
       { class: "offers", "aria-label": t("desk.offer.list") },
       h(
         "ul",
-        { role: "status" },
+        {},
         offers.map((offer) =>
           h(
             "li",
