@@ -64,10 +64,8 @@ async def people_show(name: str, data: Path | None, config_file: Path | None, as
     print_table(("case", "status", "channel", "person"), rows, empty="no cases")
     for change in found.changes:
         way = "into" if change["kind"] == "merged" else "out of"
-        click.echo(
-            f"{change['at']:%Y-%m-%d %H:%M:%S}  {change['actor']} {change['kind']} {change['person']} {way}"
-            f" {change['into']}: {change['reason']}"
-        )
+        what = f"{change['person']} {way} {change['into']}" if change["into"] else ", ".join(change["moved"].identities)
+        click.echo(f"{change['at']:%Y-%m-%d %H:%M:%S}  {change['actor']} {change['kind']} {what}: {change['reason']}")
 
 
 @people.command("merge")
@@ -95,6 +93,17 @@ async def people_split(name: str, reason: str, data: Path | None, config_file: P
     await _change("split", (name,), reason, data, config_file, as_json)
 
 
+@people.command("vouch")
+@click.argument("identity", metavar="KIND:ADDRESS")
+@_reason
+@data_options
+@json_option
+@async_command
+async def people_vouch(identity: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """Somebody of the company saw that an address is its person's. It is shown to people and opens nothing."""
+    await _change("vouch", (identity,), reason, data, config_file, as_json)
+
+
 async def _change(
     action: str, names: tuple[str, ...], reason: str, data: Path | None, config_file: Path | None, as_json: bool
 ) -> None:
@@ -110,7 +119,9 @@ async def _change(
         store, tenant = core.engine, core.settings.tenant
         ids = [await merging.find_person(store, tenant, name) for name in names]
         try:
-            outcome = await decide(store, tenant, *ids, actor=getpass.getuser(), reason=reason, now=core.clock.now())
+            # An identity is named by itself, not by whose it is.
+            given = names if action == "vouch" else ids
+            outcome = await decide(store, tenant, *given, actor=getpass.getuser(), reason=reason, now=core.clock.now())
         except Refused as refused:
             fail(_WHY[refused.missing[0]])
         [result] = await store.apply([Effect(outcome=outcome)])

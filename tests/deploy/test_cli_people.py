@@ -86,6 +86,10 @@ def test_people_are_shown_merged_and_split_with_an_audit(data: Path) -> None:
         ("merged", "says so on the phone"), ("split", "it was her sister"),
     ]  # fmt: skip
     assert all(each["actor"] for each in parted["changes"])
+    vouched = call(data, "people", "vouch", f"email:{new}", "--reason", "showed her passport")
+    assert [each["level"] for each in vouched["identities"]] == ["staff"]
+    assert vouched["changes"][-1]["kind"] == "vouched"
+    assert "not there" in call(data, "people", "vouch", "email:nobody@else.example", "--reason", "x", code=1)
     assert "not merged" in call(data, "people", "split", new, "--reason", "x", code=1)
 
 

@@ -43,6 +43,9 @@ async def test_two_people_are_merged_and_split_by_the_api(house: Any) -> None:
     status, seen = await post("split", {"person": "p-two", "reason": "it was her sister"})
     assert (status, seen["id"], seen["people"]) == (200, "p-two", ["p-two"])
     assert [each["kind"] for each in seen["changes"]] == ["merged", "split"]
+    status, seen = await post("vouch", {"identity": "email:grete@arbeit.example", "reason": "showed her passport"})
+    assert (status, [each["level"] for each in seen["identities"]]) == (200, ["staff"])
+    assert (await post("vouch", {"identity": "email:else@bank.example", "reason": "x"}))[0] == 404
     other = await client.get("/desk/api/people/p-far")
     assert other.status == 404
     await client.close()

@@ -17,6 +17,7 @@ from bus.clock import from_micros, to_micros
 from bus.delivery.outcome import Outcome, Write
 from bus.message import decode, derive_id, encode
 from bus.store.port import Row, Store
+from workers.case.identities import STAFF, raised_write
 from workers.case.model import CLOSED
 from workers.case.people import identity_of, normal_address, person_of
 from workers.case.rules import Refused
@@ -25,6 +26,7 @@ from workers.case.schema import cases, identity, person, person_change
 __all__ = [
     "MERGED",
     "SPLIT",
+    "VOUCHED",
     "Conflicting",
     "Moved",
     "PersonView",
@@ -33,10 +35,12 @@ __all__ = [
     "merge",
     "show_person",
     "split",
+    "vouch",
 ]
 
 MERGED = "merged"
 SPLIT = "split"
+VOUCHED = "vouched"
 
 MOST_STEPS = 32
 """Merges that are followed from one person to the next: more in a row are a mistake of ours and no person."""
@@ -134,12 +138,18 @@ async def family(store: Store, tenant: str, id: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((id, *(row["id"] for row in await _below(store, tenant, head)))))
 
 
-async def find_person(store: Store, tenant: str, name: str, *, kind: str = "") -> str:
-    """The person of an id, or of an address of a kind (any kind that fits without one). Empty when there is nobody."""
+_KINDS = ("email", "phone", "customer", "chat", "postal")
+"""Kinds of identities, in the order in which an address without its kind is looked for."""
+
+
+async def find_person(store: Store, tenant: str, name: str) -> str:
+    """The person of an id, of an identity (`kind:address`), or of an address alone. Empty when there is nobody."""
     if await store.one(person_of, {"tenant": tenant, "id": name}) is not None:
         return name
-    for each in (kind,) if kind else ("email", "phone", "customer", "chat", "postal"):
-        row = await store.one(identity_of, {"tenant": tenant, "kind": each, "address": normal_address(each, name)})
+    kind, _, address = name.partition(":")
+    named = ((kind, address),) if kind in _KINDS else tuple((each, name) for each in _KINDS)
+    for each, given in named:
+        row = await store.one(identity_of, {"tenant": tenant, "kind": each, "address": normal_address(each, given)})
         if row is not None:
             return str(row["person"])
     return ""
@@ -242,6 +252,25 @@ async def split(store: Store, tenant: str, id: str, *, actor: str, reason: str, 
     moved = await _moved(store, tenant, row)
     out = _turn(tenant, id, row["merged_into"], "")
     return Outcome(writes=(out, _row(tenant, SPLIT, id, row["merged_into"], actor, reason, moved, now)))
+
+
+async def vouch(store: Store, tenant: str, name: str, *, actor: str, reason: str, now: datetime) -> Outcome:
+    """A person of the company saw to it that an identity (`kind:address`) is its person's: with a passport at the
+    counter, say. It is shown to people and noted in the ledger; data and money still ask for proof in the case.
+
+    Raises Refused with `reason`, or `person` when nobody has this identity.
+    """
+    _check_reason(reason)
+    kind, _, address = name.partition(":")
+    place = {"tenant": tenant, "kind": kind, "address": normal_address(kind, address)}
+    row = await store.one(identity_of, place)
+    if row is None:
+        raise Refused(("person",))
+    raised = raised_write(
+        tenant=tenant, kind=kind, address=row["address"], now=row["level"], to=STAFF, at=to_micros(now)
+    )
+    moved = Moved(identities=(f"{kind}:{row['address']}",))
+    return Outcome(writes=(raised, _row(tenant, VOUCHED, row["person"], "", actor, reason, moved, now)))
 
 
 def _check_reason(reason: str) -> None:

@@ -2,12 +2,12 @@
 
 import re
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, select, update
 
 from bus.delivery.outcome import Write
 from bus.message import Party, derive_id
 from bus.store.sql import insert_ignore
-from workers.case.identities import CLAIMED, NONE, PROVEN
+from workers.case.identities import CLAIMED, NONE, PROVEN, STAFF
 from workers.case.schema import identity, person
 
 __all__ = [
@@ -32,7 +32,13 @@ _prove = (
         identity.c.kind == bindparam("b_kind"),
         identity.c.address == bindparam("b_address"),
     )
-    .values(proven=bindparam("b_at"), person=bindparam("b_person"), level=PROVEN, level_at=bindparam("b_at"))
+    .values(
+        proven=bindparam("b_at"),
+        person=bindparam("b_person"),
+        # What a person of the company saw to is known better still.
+        level=case((identity.c.level == STAFF, STAFF), else_=PROVEN),
+        level_at=bindparam("b_at"),
+    )
 )
 
 identity_of = select(identity).where(

@@ -119,8 +119,8 @@ person_change = Table(
     Index("ix_person_change_tenant_person", "tenant", "person"),
     Index("ix_person_change_tenant_into", "tenant", "into"),
 )
-"""The ledger of people that were merged and split again: rows are only added. `kind` is merged or split, `person` went
-`into` another one or came out of it again; `moved` is `workers.case.merging.Moved` as JSON."""
+"""The ledger of people: rows are only added. `kind` is merged or split (`person` went `into` another one or came out of
+it again) or vouched (staff saw to an identity of `person`); `moved` is `workers.case.merging.Moved` as JSON."""
 
 identity = Table(
     "identity",

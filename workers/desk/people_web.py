@@ -28,6 +28,11 @@ class _Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
+class _Vouch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    identity: str
+    reason: str
+
+
 class _Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: str
     reason: str
@@ -40,12 +45,13 @@ class PeoplePages:
         self._store, self._clock, self._gate = store, clock, gate
 
     def routes(self) -> list[web.RouteDef]:
-        """Looking somebody up, and the two changes."""
+        """Looking somebody up, and the changes."""
         people = "/desk/api/people"
         return [
             web.get(people + "/{person}", self._gate.reading(self._show)),
             web.post(people + "/merge", self._gate.changing(self._merge)),
             web.post(people + "/split", self._gate.changing(self._split)),
+            web.post(people + "/vouch", self._gate.changing(self._vouch)),
         ]
 
     async def _show(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -76,6 +82,20 @@ class PeoplePages:
         except Refused as refused:
             return _refused(refused)
         return await self._apply(session, body.person, outcome)
+
+    async def _vouch(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Vouch)
+        if body is None:
+            return refuse(400, "form")
+        try:
+            outcome = await merging.vouch(
+                self._store, session.tenant, body.identity, actor=session.person, reason=body.reason,
+                now=self._clock.now(),
+            )  # fmt: skip
+        except Refused as refused:
+            return _refused(refused)
+        person = await merging.find_person(self._store, session.tenant, body.identity)
+        return await self._apply(session, person, outcome)
 
     async def _apply(self, session: Session, person: str, outcome: Outcome) -> web.StreamResponse:
         [result] = await self._store.apply([Effect(outcome=outcome)])
