@@ -5,19 +5,22 @@ with `changed`, and nothing is sent.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bus.delivery.outcome import Outcome
 from bus.message import Reply, derive_id
 from workers.case import events, model
 from workers.case.changes import Draft, reply_id
 from workers.case.closing import notice_ends
-from workers.case.model import CaseState
+from workers.case.model import CaseState, Route
 from workers.case.promised import Undertaking
+from workers.case.protection import end_live
 from workers.case.rules import Close, Hold, Refused
+from workers.packs import Pack
+from workers.packs.hours import add_open_time
 from workers.packs.policy import Service
 
-__all__ = ["answer_anything_else", "assign", "close", "give_back", "hold", "keep", "note", "promise", "reply"]
+__all__ = ["answer_anything_else", "assign", "close", "end", "give_back", "hold", "keep", "note", "promise", "reply"]
 
 SHARED_DESK = "desk"
 """Whoever signs in by the link of the start has no name of his own; his replies are signed by the company."""
@@ -106,6 +109,20 @@ def note(state: CaseState, *, text: str, actor: str, now: datetime) -> Outcome:
         raise Refused(("text",))
     draft = Draft(state, now)
     draft.tell(events.Noted(at=now, actor=actor, text=text))
+    return draft.outcome()
+
+
+def end(
+    state: CaseState, *, pack: Pack, reason: str, written: Route | None, actor: str, now: datetime
+) -> Outcome:  # fmt: skip
+    """End an abusive live conversation (`workers.case.protection`); `written` is the way of the written follow-up.
+
+    Raises Refused with `reason`, or `channel` when nobody is there any more.
+    """
+    service = pack.policy.service
+    draft = Draft(state, now, hours=service.hours)
+    until = add_open_time(service.hours, now, timedelta(hours=service.person_open_hours_deferred))
+    end_live(draft, pack, actor=actor, reason=reason, written=written, until=until)
     return draft.outcome()
 
 

@@ -248,9 +248,8 @@ class CaseWorker:
 
     async def _may_ask(self, state: CaseState, route: Route) -> bool:
         settings = self._pack.policy.satisfaction
-        return asks(state, settings, route.channel) and await permits_survey(
-            self._store, state, route, self._clock.now()
-        )
+        now = self._clock.now()
+        return asks(state, settings, route.channel) and await permits_survey(self._store, state, route, now)
 
     def _ask(self, draft: Draft, route: Route, key: str, decision: str) -> None:
         then = "" if route.channel in LIVE_CHANNELS else "satisfaction.ask-letter"

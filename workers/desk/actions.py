@@ -19,8 +19,10 @@ from workers.case import commands
 from workers.case.changes import Draft, load_case
 from workers.case.model import CaseState
 from workers.case.promised import undertakings
+from workers.case.protection import written_way
 from workers.desk.drafts import drop
 from workers.desk.reading import Reading, UnknownCase
+from workers.packs import Pack
 from workers.packs.policy import Service
 
 __all__ = ["Actions", "Changed", "Writing"]
@@ -118,6 +120,15 @@ class Actions:
     async def hold(self, tenant: str, case: str, person: str, reason: str) -> None:
         """Ask the customer, who waits on a live channel, for a moment."""
         await self.change(tenant, case, lambda state, now: commands.hold(state, reason=reason, actor=person, now=now))
+
+    async def end(self, tenant: str, case: str, person: str, *, reason: str, pack: Pack) -> None:
+        """End an abusive live conversation, with courtesy; the matter goes on in writing."""
+        written = await written_way(self._store, await self._state(tenant, case))
+        await self.change(
+            tenant,
+            case,
+            lambda state, now: commands.end(state, pack=pack, reason=reason, written=written, actor=person, now=now),
+        )
 
     async def close(self, tenant: str, case: str, person: str, outcome: str) -> None:
         """End the case."""

@@ -63,10 +63,10 @@ async def test_anger_is_met_with_an_apology_first(shop: Any, understand: Any) ->
 async def test_abuse_gets_one_calm_notice_and_a_person(shop: Any, understand: Any) -> None:
     abusive = understand("", department="desk", tone="abusive", decision="person")
     heard = await shop.hear(chat(shop, "Ihr ..."), abusive)
-    assert "respektvoll" in heard.text
+    assert "Ich möchte Ihnen helfen" in heard.text
     assert heard.reply.handover
     second = await shop.hear(chat(shop, "Ihr ..."), abusive)
-    assert "respektvoll" not in second.text
+    assert "Ich möchte Ihnen helfen" not in second.text
 
 
 async def test_machines_are_never_answered(shop: Any, understand: Any) -> None:
