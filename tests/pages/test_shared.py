@@ -56,7 +56,7 @@ def test_every_refusal_of_the_desk_has_words():
 
 def test_every_event_of_a_case_has_a_sentence():
     from workers.case.closing import REASONS
-    from workers.case.model import EVENT_KINDS
+    from workers.case.events import EVENT_KINDS
 
     spoken = {"received", "reply-planned", "noted", "anything-else-answered"}
     assert {f"event.{kind}" for kind in set(EVENT_KINDS.values()) - spoken} <= WORDS["en"].keys()
