@@ -6,7 +6,7 @@ the clocks change a day has 23 or 25 hours and the opening hours keep their leng
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,9 @@ __all__ = ["OpeningHours", "add_open_time", "closing_time", "is_open", "open_day
 
 _LOOK_AHEAD_DAYS = 60
 """A company that is closed for longer answers nobody: then the hours are wrong, not the wait long."""
+
+_DAYS_REMEMBERED = 4096
+"""Most times that are promised lie on the same few days: a year of them for ten companies."""
 
 _Spans = Annotated[str, msgspec.Meta(pattern=r"^$|^\d\d:\d\d-\d\d:\d\d(, \d\d:\d\d-\d\d:\d\d)*$")]
 
@@ -100,18 +103,27 @@ def _spans_from(
 ) -> Iterator[tuple[datetime, datetime]]:
     """Open spans in UTC that end after `start`, in order; those of two months at most after the last that was used."""
     zone = ZoneInfo(hours.zone)
-    week = _week(hours)
     day = start.astimezone(zone).date()
     last = until.astimezone(zone).date() if until is not None else None
     closed = 0
     while closed < _LOOK_AHEAD_DAYS and (last is None or day <= last):
-        spans = () if _is_holiday(hours, day) else week[day.weekday()]
+        spans = _spans_of(hours, day)
         for opens, closes in spans:
-            ends = _moment(day, closes, zone)
-            if ends > start:
-                yield _moment(day, opens, zone), ends
+            if closes > start:
+                yield opens, closes
         closed = 0 if spans else closed + 1
         day += timedelta(days=1)
+
+
+@lru_cache(maxsize=_DAYS_REMEMBERED)
+def _spans_of(hours: OpeningHours, day: date) -> tuple[tuple[datetime, datetime], ...]:
+    """The open spans of one day, in UTC."""
+    if _is_holiday(hours, day):
+        return ()
+    zone = ZoneInfo(hours.zone)
+    return tuple(
+        (_moment(day, opens, zone), _moment(day, closes, zone)) for opens, closes in _week(hours)[day.weekday()]
+    )
 
 
 def _moment(day: date, minutes: int, zone: ZoneInfo) -> datetime:
