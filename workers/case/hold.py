@@ -61,8 +61,11 @@ def is_held_on(channel: str) -> bool:
 def begin(
     state: CaseState, channel: str, now: datetime, *, actor: str = model.MACHINE, reason: str = ""
 ) -> tuple[CaseEvent, ...]:
-    """The customer waits from now on; a hold that lasts already only gets another reason, and its clock goes on."""
-    if not is_held_on(channel) or (state.hold is not None and not reason):
+    """The customer waits from now on; a hold that lasts already only gets another reason, and its clock goes on.
+
+    Nobody waits in a case that is closed: with his next word it opens again, and he waits then.
+    """
+    if not is_held_on(channel) or (state.hold is not None and not reason) or state.status == model.CLOSED:
         return ()
     if state.ended and not reason:
         # The conversation was ended; he knows by when he has an answer.
