@@ -46,9 +46,14 @@ def add_desk(process: Process) -> DeskPages:
         clock=core.clock,
         pack=core.pack,
         notice="" if _has_relay(process) else "notice.no-relay",
+        dials=_can_call_out(process),
     )
     process.http.add_routes([*shared_routes(), *desk.routes()])
     return desk
+
+
+def _can_call_out(process: Process) -> bool:
+    return any(channel.plugin.manifest.name == "phone" and channel.config.account_sid for channel in process.channels)
 
 
 def _has_relay(process: Process) -> bool:

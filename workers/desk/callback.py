@@ -13,13 +13,14 @@ __all__ = ["CallBacks"]
 class CallBacks:
     """`tenant` and `person` come from the session, never from the request. Each raises UnknownCase and Refused."""
 
-    def __init__(self, *, actions: Actions, people: People, pack: Pack) -> None:
-        self._actions, self._people, self._pack = actions, people, pack
+    def __init__(self, *, actions: Actions, people: People, pack: Pack, dials: bool) -> None:
+        """`dials`: the phone channel can call out; else people dial by hand."""
+        self._actions, self._people, self._pack, self._dials = actions, people, pack, dials
 
     async def call(self, tenant: str, case: str, person: str, number: str = "") -> tuple[CallBack, bool]:
         """Begin a try; whether it rings by itself (the person's telephone is known)."""
         staff = await self._people.one(tenant, person)
-        phone = "" if staff is None else staff.phone
+        phone = "" if staff is None or not self._dials else staff.phone
         begun: list[CallBack] = []
 
         def decide(draft: Draft) -> None:

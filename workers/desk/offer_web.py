@@ -70,11 +70,11 @@ class _Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OfferPages:
     """Routes of people and their work."""
 
-    def __init__(self, *, store: Store, clock: Clock, gate: Gate, actions: Actions, pack: Pack) -> None:
+    def __init__(self, *, store: Store, clock: Clock, gate: Gate, actions: Actions, pack: Pack, dials: bool) -> None:
         self._gate, self._actions, self._clock = gate, actions, clock
         self._people = People(store=store, clock=clock)
         self._answering = Answering(store=store, clock=clock)
-        self._calls = CallBacks(actions=actions, people=self._people, pack=pack)
+        self._calls = CallBacks(actions=actions, people=self._people, pack=pack, dials=dials)
         self._live = LiveReading(store=store, clock=clock)
         self.roster = Roster(store=store, clock=clock)
 

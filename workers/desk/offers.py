@@ -102,6 +102,10 @@ _UNGRADED = 2
 """The level of people for whom no skills are written down: a house that grades nobody has no beginners."""
 
 
+_NO_SKILL = frozenset({"escalation"})
+"""Families of requests that say how somebody wants to be served, and not what has to be known for it."""
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A case that waits for a person. `due` is what was promised, `created` the first contact on any channel, `since`
     when it began to wait for a person."""
@@ -196,10 +200,11 @@ def lane_of(state: CaseState) -> str:
 def task_of(state: CaseState) -> Task:
     """A case as work to be offered."""
     since = state.waits_since or state.updated
+    families = (intent.partition(".")[0] for intent in state.intents)
     return Task(
         case=state.id, lane=lane_of(state), due=state.due or since + RELAX[-1].written, created=state.created,
         since=since, department=state.department, language=state.language,
-        skill=state.intents[0].partition(".")[0] if state.intents else "",
+        skill=next((family for family in families if family not in _NO_SKILL), ""),
         not_before=None if state.callback is None else state.callback.next_at,
     )  # fmt: skip
 

@@ -87,16 +87,20 @@ class DeskPages:
     """Routes of the desk. One object per process; `close` ends the feeds so that the server can stop."""
 
     def __init__(
-        self, *, log: Log, store: Store, blobs: Blobs, signer: Signer, clock: Clock, pack: Pack, notice: str = ""
-    ) -> None:
-        """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing."""
+        self, *, log: Log, store: Store, blobs: Blobs, signer: Signer, clock: Clock, pack: Pack, notice: str = "",
+        dials: bool = False,
+    ) -> None:  # fmt: skip
+        """`notice` is a key of the catalogue that the desk shows to everybody (`notice.no-relay`), or nothing. `dials`:
+        the phone channel can ring the telephones of people for a call-back."""
         self._blobs, self._clock, self._pack, self._notice = blobs, clock, pack, notice
         self._reading = Reading(store=store, clock=clock)
         self._actions = Actions(store=store, clock=clock, service=pack.policy.service)
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
         self._gate = Gate(self._sessions, People(store=store, clock=clock))
-        self._offers = OfferPages(store=store, clock=clock, gate=self._gate, actions=self._actions, pack=pack)
+        self._offers = OfferPages(
+            store=store, clock=clock, gate=self._gate, actions=self._actions, pack=pack, dials=dials
+        )
         self._people = PeoplePages(store=store, clock=clock, gate=self._gate)
         self._pictures = Pictures()
         self._figures = FigurePages(

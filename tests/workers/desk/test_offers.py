@@ -7,6 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from workers.case.model import CaseState
 from workers.desk import offers
 from workers.desk.offers import AWAY, BUSY, CALL, CHAT, MAIL, OFFERED, READY, TAKEN, Hand, Load, Offer, Present, Task
 from workers.desk.staff import Staff
@@ -62,6 +63,14 @@ def test_the_choice_grows_wider_by_the_schedule() -> None:
     assert given_to([task("k", waited_min=500, left_min=0.1, **foreign)], learner) == {}
     assert given_to([task("k", waited_min=500, left_min=0, **foreign)], learner) == {"k": "Ada"}
     assert given_to([task("k", lane=CHAT, waited_min=1, left_min=9, **about)], learner) == {"k": "Ada"}
+
+
+def test_the_wish_for_a_person_is_no_skill() -> None:
+    state = CaseState(
+        id="k", tenant="shop", number="1", intents=("escalation.human", "billing.refund"), created=START, updated=START
+    )
+    assert offers.task_of(state).skill == "billing"
+    assert offers.task_of(replace(state, intents=("escalation.human",))).skill == ""
 
 
 def test_one_call_or_some_chats_and_mails() -> None:
