@@ -266,7 +266,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.HoldReturned: _hold_returned,
     events.HoldEnded: lambda state, event: {"hold": None},
     events.SupervisorCalled: lambda state, event: {"supervisor": event.reason},
-    events.ConversationEnded: lambda state, event: {"ended": event.reason},
+    events.ConversationEnded: lambda state, event: {"ended": event.reason, "status": model.WAITING_PERSON},
     events.PraiseGiven: lambda state, event: {"praised": True},
     events.SurveyAsked: lambda state, event: {"survey_asked": event.at},
     events.Rated: lambda state, event: {"satisfaction": event.score},

@@ -39,17 +39,19 @@ def meant(text: str, colleagues: Iterable[Colleague], helpers: Sequence[str]) ->
     """
     everybody = dict.fromkeys((*(colleague.name for colleague in colleagues), *helpers))
     named: dict[str, None] = {}
-    for name in everybody:
+    for name in sorted(everybody, key=len, reverse=True):
         if _stands_in(name, text):
             named[name] = None
-            continue
+            # What is one person's full name is nobody else's family name.
+            text = _place_of(name).sub(" ", text)
+    for name in everybody:
         for part in _parts(name):
             same = [other for other in everybody if part in _parts(other)]
             likely = [other for other in same if other in helpers] or same
             if likely == [name] and _stands_in(part, text):
                 named[name] = None
     if named:
-        return tuple(named)
+        return tuple(name for name in everybody if name in named)
     return tuple(helpers) if len(helpers) == 1 else ()
 
 
@@ -70,4 +72,8 @@ def _parts(name: str) -> list[str]:
 
 
 def _stands_in(name: str, text: str) -> bool:
-    return bool(name) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+    return bool(name) and _place_of(name).search(text) is not None
+
+
+def _place_of(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)

@@ -128,7 +128,7 @@ def rating_in(text: str, language: str) -> Rating | None:
     scores: list[int] = []
     weak: list[int] = []
     for word in _WORD.findall(words):
-        if word.isdigit():
+        if word.isascii() and word.isdigit():
             scores.append(int(word))
         elif word in numbers:
             scores.append(numbers[word])

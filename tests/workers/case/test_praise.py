@@ -1,0 +1,40 @@
+"""Who is praised: whoever is named, else whoever answered, and nobody by guess."""
+
+import pytest
+
+from workers.case.praise import Colleague, meant, told
+
+PEOPLE = [
+    Colleague(name="Mina Berg", mail="mina@shop.example"),
+    Colleague(name="Jonas Weber", mail="jonas@shop.example"),
+    Colleague(name="Anna Weber", mail="anna@shop.example"),
+    Colleague(name="Per", mail=""),
+    Colleague(name="Ida Lund", mail="ida@shop.example", role="manager"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "helpers", "names"),
+    [
+        ("MINA BERG war großartig!", [], ("Mina Berg",)),
+        ("Takk til mina, hun var fantastisk", [], ("Mina Berg",)),
+        ("Mr Weber was brilliant", [], ()),
+        ("Mr Weber was brilliant", ["Jonas Weber"], ("Jonas Weber",)),
+        ("Anna Weber was brilliant", ["Jonas Weber"], ("Anna Weber",)),
+        ("Jonas und Mina waren toll", [], ("Mina Berg", "Jonas Weber")),
+        ("Ein Lob an das ganze Team", ["Mina Berg"], ("Mina Berg",)),
+        ("Ein Lob an das ganze Team", ["Mina Berg", "Jonas Weber"], ()),
+        ("Ein Lob an das ganze Team", [], ()),
+        ("Seminar super, terminal auch", [], ()),
+        ("Per var kjempeflink", [], ("Per",)),
+        ("perfekt", [], ()),
+        ("Olga was so helpful", ["Olga"], ("Olga",)),
+    ],
+)
+def test_who_is_meant(text: str, helpers: list[str], names: tuple[str, ...]) -> None:
+    assert meant(text, PEOPLE, helpers) == names
+
+
+def test_the_person_and_the_managers_are_told_by_mail() -> None:
+    assert [one.name for one in told(["Mina Berg", "Per"], PEOPLE)] == ["Mina Berg", "Ida Lund"]
+    assert [one.name for one in told([], PEOPLE)] == ["Ida Lund"]
