@@ -118,7 +118,7 @@ def record_contact(turn: Turn) -> bool:
 def _promise_service(turn: Turn, before: model.CaseState, *, anew: bool) -> None:
     """What the company promises everybody counts from the moment at which the first contact of the case arrived."""
     service = turn.pack.policy.service
-    if anew or not before.routes:
+    if anew or before.resolution is None:
         figures = service.promise_of(turn.contact.channel)
         since = min(turn.contact.received_at, turn.now)
         made = promised(figures, service.hours, since, turn.now)
