@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ import pytest_asyncio
 
 from adapters.email.mailbox import Mailbox
 from adapters.phone.simulator import Say, simulate_call
+from bus.clock import SystemClock
+from bus.log.embedded import EmbeddedEngine
+from workers.case.comparing import compare_cases
+from workers.case.rebuild import rebuild_cases
 from workers.packs import load
 from workers.triage.brain import Brain
 
@@ -295,6 +300,23 @@ async def product(tmp_path: Path, mailbox: Mailbox, learned: Path) -> AsyncItera
         await running.stop()
     if running.process is not None and running.process.poll() is None:
         running.kill()
+    await _every_case_is_what_its_events_say(running.data)
+
+
+async def _every_case_is_what_its_events_say(data: Path) -> None:
+    """Whatever story was told: the timeline alone leads to the snapshot, and the rules agree with what they decided."""
+    engine = await EmbeddedEngine.open(data, clock=SystemClock())
+    try:
+        spoilt = [found async for found, _ in rebuild_cases(engine, "shop") if not found.same]
+        span = {"since": datetime(2020, 1, 1, tzinfo=UTC), "until": datetime(2099, 1, 1, tzinfo=UTC)}
+        level = load("shop").policy.service.supervisor_at
+        compared = [found async for found in compare_cases(engine, "shop", **span, supervisor_at=level)]
+    finally:
+        await engine.close()
+    assert spoilt == []
+    # A reminder that came late is the machine's doing, which runs other tests too, and no rule's.
+    differences = [each for found in compared for each in found.differences if each.kind != "hold-warned"]
+    assert differences == []
 
 
 @pytest.fixture
