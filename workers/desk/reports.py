@@ -205,7 +205,8 @@ class _Reader:
         if event.request in ("callback", "voicemail"):
             self._person_wanted = False  # whoever chose to be called does not wait on the line
         if self._begun is None:
-            self._begun = event.at
+            # From the moment at which a door took it in: what lay in the log until a worker came is waiting too.
+            self._begun = min(event.at, event.route.at)
             self._tell("case", event.at, 1, "")
 
     def _replied(self, event: happened.ReplyPlanned) -> None:

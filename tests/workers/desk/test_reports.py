@@ -214,6 +214,12 @@ def test_a_conversation_that_was_ended_for_abuse_counts_against_nobody():
     assert (figures["Ole"].first_answers, figures["Ole"].resolved) == (1, 0)
 
 
+def test_time_begins_at_the_door_and_not_when_a_worker_came():
+    late = events.Received(at=at(5), actor="customer", contact="c", route=route("email", at(0)))
+    [_, answered] = measures([opened(at(5), "email"), late, planned(at(6))])
+    assert (answered.kind, answered.value) == ("first-answer", 360)
+
+
 def test_praise_goes_to_everybody_who_is_named_and_a_score_to_whoever_answered():
     shown = report(measures(PRAISE), since=at(0), until=at(99), by=("operator",), zone=BERLIN)
     figures = {row.of["operator"]: row.figures for row in shown.rows}
