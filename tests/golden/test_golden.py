@@ -36,6 +36,7 @@ KINDS = {
     "case_changed_offered": CaseChanged,
     "reply_callback": Reply,
     "look": Look,
+    "case_state_chained": CaseState,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 
