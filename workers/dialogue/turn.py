@@ -10,6 +10,7 @@ from bus.delivery.consent import SERVICE
 from bus.delivery.outcome import Outcome, SetTimer
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS
 from bus.message import Contact, Party, Reply, derive_id, encode
+from bus.store.permission import call_back_write
 from bus.store.port import Row, Store
 from workers.case import events, hold, model, rules
 from workers.case.changes import Draft, reply_id
@@ -311,6 +312,8 @@ class Turn:
     ) -> None:
         """People take it from here: promise by when, and say so unless `quiet` or said before."""
         already = self.state.with_person
+        if what == "callback":
+            self._may_be_called()
         self.draft.do(rules.HandOver(reason=reason, until=until or self.person_by(), what=what))
         if quiet:
             return
@@ -346,9 +349,17 @@ class Turn:
         service = self.pack.policy.service
         return add_open_time(service.hours, self.now, timedelta(hours=service.callback_open_hours))
 
+    def _may_be_called(self) -> None:
+        """Whoever asks for a call may be called, also if he has said "stop" before."""
+        person = self.state.person or self.item.person
+        self.draft.writes.append(
+            call_back_write(tenant=self.tenant, person=person, contact=self.contact.id, now=self.now)
+        )
+
     def call_back_instead(self) -> None:
         """Whoever waits would rather be called: a promise with a time, and nobody waits any more."""
         until = self.callback_by()
+        self._may_be_called()
         self.promise("callback", until)
         for event in hold.end(self.state, "let-go", self.now):
             self.draft.tell(event)

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from bus.delivery.consent import may_contact
 from bus.message import Party
+from bus.store.permission import entries_for, entry_of
 from workers.case import commands, events
 from workers.case.model import CLOSED, WAITING_PERSON
 from workers.case.praise import Colleague
@@ -234,3 +236,17 @@ async def test_who_is_served_by_a_person_is_asked_once_when_that_person_closes(s
     await shop.hear(said(shop, "5"), number(understand))
     state = await shop.case(heard.case)
     assert (state.satisfaction, state.status) == (5, CLOSED)
+
+
+async def test_who_said_stop_and_asks_for_a_call_may_be_called_and_nothing_else(shop: Any, understand: Any) -> None:
+    stop = understand("sales.stop_contacting_me", department="desk", stop_contact=True)
+    heard = await shop.hear(said(shop, "Rufen Sie nicht mehr an!"), stop)
+    shop.clock.advance(60)
+    await shop.hear(said(shop, "Rückruf bitte"), understand("escalation.call_back", department="desk"))
+    person = (await shop.case(heard.case)).person
+    rows = await shop.engine.all(entries_for, {"tenant": "shop", "person": person, "recipient": ""})
+    entries = [entry_of(row) for row in rows]
+    now, quiet = shop.clock.now(), shop.pack.policy.sales.quiet()
+    purposes = ("service", "callback", "marketing", "survey")
+    may = {purpose: may_contact(entries, purpose, "phone", now, quiet, "DE").permitted for purpose in purposes}
+    assert may == {"service": True, "callback": True, "marketing": False, "survey": False}
