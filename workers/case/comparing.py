@@ -189,10 +189,11 @@ def _command(told: Sequence[CaseEvent], place: int, state: CaseState, supervisor
             if promise.id != PERSON_PROMISE:
                 return None
             return rules.HandOver(actor=event.actor, reason=event.reason, until=promise.until, what=promise.what)
-        case events.Closed() if state.outcome != JOINED:
-            chosen = next(
-                (e.outcome for e in told[_start(told, place) : place] if isinstance(e, events.OutcomeChosen)), ""
-            )
+        case events.Closed():
+            before = told[_start(told, place) : place]
+            chosen = next((each.outcome for each in before if isinstance(each, events.OutcomeChosen)), "")
+            if JOINED in (chosen, state.outcome):
+                return None
             return rules.Close(actor=event.actor, outcome=chosen)
         case _:
             return None

@@ -152,6 +152,20 @@ async def test_only_the_time_that_was_asked_for_is_compared(shop: Any, understan
     assert (later.decisions, later.differences) == (0, ())
 
 
+def test_a_case_that_went_into_another_is_asked_for_no_rule_of_closing() -> None:
+    at = EVER["since"]
+    told = (
+        events.Opened(at=at, id="k", tenant="shop", number="1", person="p", channel="chat"),
+        events.Joined(at=at, other="k-2", into="k-2"),
+        events.OutcomeChosen(at=at, outcome="joined"),
+        events.Closed(at=at),
+    )
+    assert compare("k", told, **EVER, supervisor_at="angry").differences == ()
+    unasked = (told[0], events.OutcomeChosen(at=at, outcome="solved"), told[3])
+    [difference] = compare("k", unasked, **EVER, supervisor_at="angry").differences
+    assert difference.now == ("refused: anything-else",)
+
+
 def test_nothing_is_rebuilt_from_nothing() -> None:
     assert rebuild(()) is None
     with pytest.raises(ValueError, match="first event"):
