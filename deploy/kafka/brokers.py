@@ -117,8 +117,10 @@ def _archive_classes(version: str) -> None:
 
 
 def _cluster_id(some: uuid.UUID) -> str:
-    """16 bytes in URL-safe base64, as Kafka writes them. The first bit is 0: what begins with a dash would be taken for an
-    option by the tool that it is given to."""
+    """16 bytes in URL-safe base64, as Kafka writes them.
+
+    The first bit is 0: what begins with a dash would be taken for an option by the tool that it is given to.
+    """
     head, *rest = some.bytes
     return base64.urlsafe_b64encode(bytes((head & 0x7F, *rest))).decode().rstrip("=")
 
