@@ -31,9 +31,7 @@ async def two(tmp_path: Path, clock: FakeClock) -> AsyncIterator[tuple[EmbeddedE
 
 
 def write(clock: FakeClock, person: str) -> Write:
-    return withdrawal_write(
-        tenant="shop", person=person, evidence=str(to_micros(clock.now())), now=clock.now()
-    )
+    return withdrawal_write(tenant="shop", person=person, evidence=str(to_micros(clock.now())), now=clock.now())
 
 
 async def everything(engine: EmbeddedEngine) -> list[Any]:
