@@ -44,10 +44,10 @@ _FILLS = (
     " subject, urgency, due, created, updated, snapshot)"
     " SELECT 'shop', k, number, 2, 'closed', 'support', 'de', 'email', p, '', 'calm', 'Anfrage', 0, 0, at, at,"
     " '@' FROM ids".replace("@", _SNAPSHOT),
-    "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data)"
-    " SELECT 'shop', k, 1, at, 'opened', 'machine', '{\"kind\":\"opened\"}' FROM ids",
-    "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data)"
-    " SELECT 'shop', k, 2, at, 'closed', 'machine', '{\"kind\":\"closed\"}' FROM ids",
+    "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data, chain)"
+    " SELECT 'shop', k, 1, at, 'opened', 'machine', '{\"kind\":\"opened\"}', '' FROM ids",
+    "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data, chain)"
+    " SELECT 'shop', k, 2, at, 'closed', 'machine', '{\"kind\":\"closed\"}', '' FROM ids",
     "INSERT INTO contact_case (tenant, contact, matter, case_id, channel, at)"
     " SELECT 'shop', c, 0, k, 'email', at FROM ids",
     "INSERT INTO thread (tenant, channel, conversation, case_id, sender, updated)"

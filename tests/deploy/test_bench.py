@@ -48,7 +48,7 @@ def test_rows_as_table_and_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_measurement_can_be_asked_for() -> None:
-    assert set(BENCHES) == {"bus", "kafka", "lanes", "path", "growth", "soak"}
+    assert set(BENCHES) == {"bus", "kafka", "lanes", "path", "growth", "soak", "timers"}
     for module in BENCHES.values():
         assert callable(__import__(module, fromlist=["run"]).run)
 

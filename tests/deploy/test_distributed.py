@@ -144,7 +144,7 @@ async def test_contacts_are_taken_in_while_brokers_and_database_are_away_and_tra
     grounds.write(kafka=away, postgres='dsn = "host=127.0.0.1 port=1 dbname=x user=y"')
     core = await start(grounds, tmp_path / "data", doors=True)
     assert isinstance(core.door, Spool)
-    assert set(core.parts) == {"checks", "spool"}
+    assert set(core.parts) == {"checks", "clock", "spool"}
     began = asyncio.get_running_loop().time()
     assert await core.door.append([contact_record(contact(n)) for n in range(20)], once=True) == [0] * 20
     assert await core.door.append([contact_record(contact(3))], once=True) == [None]
