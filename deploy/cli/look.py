@@ -34,6 +34,7 @@ async def contacts_list(limit: int | None, data: Path | None, config_file: Path 
     """Every contact, oldest first. `open_cases` are the numbers of its cases that are not closed; null: none yet."""
     import msgspec
 
+    from bus.message import encode
     from deploy.looking import contact_list, opened
     from workers.case.contacts import contact_cases
     from workers.case.model import CLOSED
@@ -43,7 +44,8 @@ async def contacts_list(limit: int | None, data: Path | None, config_file: Path 
         links = await contact_cases(core.engine, core.settings.tenant, [c.id for c in found]) if as_json else {}
     if as_json:
         still = {contact: [case.number for case in of if case.status != CLOSED] for contact, of in links.items()}
-        print_json([msgspec.to_builtins(c) | {"open_cases": still.get(c.id)} for c in found])
+        # Through JSON: the body of a contact is kept as its sender's adapter wrote it.
+        print_json([msgspec.json.decode(encode(c)) | {"open_cases": still.get(c.id)} for c in found])
         return
     print_table(
         ("received", "channel", "from", "language", "quality", "text"),
