@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 HTTP ?= 127.0.0.1:8080
 SMTP ?= 127.0.0.1:2525
 DATA ?= contactbus-data
-# Two processes: the tests wait for real servers, browsers and clocks as often as they compute.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# More processes than cores: the tests wait for real servers, browsers and clocks as often as they compute.
+PYTEST_ARGS ?= -n 3 --dist loadfile
 
 MINUTES ?= 10
 BUS ?= kafka

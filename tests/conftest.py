@@ -1,5 +1,6 @@
 """Fixtures of the whole tree: a clock that stands still, a fresh embedded engine, a broker and a database server."""
 
+import fcntl
 import os
 import tempfile
 import uuid
@@ -20,11 +21,13 @@ from bus.log.topics import reply_topic
 from bus.store.postgres_settings import PostgresSettings
 from bus.testing.clock import FakeClock
 from bus.testing.log_records import OTHER, TARGET, TOPIC
-from deploy.kafka.brokers import Brokers
+from deploy.kafka.brokers import AT_ONCE_S, Brokers
 from deploy.kafka.topics import apply_plan
 from deploy.migrations import postgres as migrations
 from deploy.postgres.server import PostgresServer
 from deploy.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE
+from workers.packs import load
+from workers.triage.brain import Brain
 
 # A busy machine makes single examples slow; that says nothing about the code.
 settings.register_profile("house", deadline=None)
@@ -62,6 +65,20 @@ async def engine(tmp_path: Path, clock: FakeClock) -> AsyncIterator[EmbeddedEngi
 
 
 @pytest.fixture(scope="session")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a model trained on the shop's examples: once for all processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "learned"
+    folder.mkdir(exist_ok=True)
+    with (shared / "learned.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Brain.open(load("shop"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real broker: the one that the environment names, else one of our own. Use a topic prefix."""
     if KAFKA_VARIABLE in os.environ:
@@ -72,7 +89,7 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         brokers.start()
         yield brokers.bootstrap
     finally:
-        brokers.stop()
+        brokers.stop(within_s=AT_ONCE_S)
 
 
 @pytest_asyncio.fixture

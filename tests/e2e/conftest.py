@@ -27,7 +27,6 @@ from bus.log.embedded import EmbeddedEngine
 from workers.case.comparing import compare_cases
 from workers.case.rebuild import rebuild_cases
 from workers.packs import load
-from workers.triage.brain import Brain
 
 START_S = 90.0
 """The first start trains the model, on a machine that runs other tests too."""
@@ -279,14 +278,6 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     await opened.start()
     yield opened
     await opened.close()
-
-
-@pytest.fixture(scope="session")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a trained model: training once is enough for all stories."""
-    folder = tmp_path_factory.mktemp("learned")
-    Brain.open(load("shop"), folder)
-    return folder
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ from adapters.chat.client import ChatClient
 from adapters.post.samples import make_scan
 from bus.log.kafka_settings import KafkaSettings
 from deploy.core import open_core
-from deploy.kafka.brokers import Brokers
+from deploy.kafka.brokers import AT_ONCE_S, Brokers
 from deploy.kafka.topics import apply_plan, declared_topics
 from deploy.settings import ProductSettings, load
 from workers.records.demo import load_demo
@@ -31,7 +31,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         three.start()
         yield three
     finally:
-        three.stop()
+        three.stop(within_s=AT_ONCE_S)
 
 
 @pytest_asyncio.fixture

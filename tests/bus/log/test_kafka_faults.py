@@ -15,7 +15,7 @@ from bus.log.partition import partition_of
 from bus.log.port import Delivery, Fenced, Record, StoredRecord, Subscription
 from bus.log.topics import topic as declared
 from bus.testing.log_records import PATIENCE_S, TOPIC, in_order_per_key, records, records_of, take, without_copies
-from deploy.kafka.brokers import Brokers
+from deploy.kafka.brokers import AT_ONCE_S, Brokers
 from deploy.kafka.topics import apply_plan
 
 
@@ -27,7 +27,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         cluster.start()
         yield cluster
     finally:
-        cluster.stop()
+        cluster.stop(within_s=AT_ONCE_S)
 
 
 @pytest_asyncio.fixture

@@ -19,7 +19,7 @@ from bus.log.kafka import KafkaLog
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.topics import CONTACT_RECEIVED, REPLY_STATUS
 from bus.message import Contact, decode
-from deploy.kafka.brokers import Brokers
+from deploy.kafka.brokers import AT_ONCE_S, Brokers
 from deploy.kafka.topics import apply_plan
 from gatehouse import guests
 from gatehouse.guests import Told
@@ -113,7 +113,7 @@ async def story(
             return await _judged(house, log, crowd, phases, outage_s, most_waiting, drained_s)
     finally:
         await log.close()
-        await asyncio.to_thread(brokers.stop)
+        await asyncio.to_thread(brokers.stop, within_s=AT_ONCE_S)
 
 
 async def _time_to_drain(house: Gatehouse) -> float:

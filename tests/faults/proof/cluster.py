@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bus.log.kafka_settings import KafkaSettings
-from deploy.kafka.brokers import Brokers, free_ports
+from deploy.kafka.brokers import AT_ONCE_S, Brokers, free_ports
 from deploy.kafka.topics import apply_plan, declared_topics, make_plan
 from deploy.postgres.server import PostgresServer
 from proof.house import CHANNELS, House
@@ -83,7 +83,7 @@ class Distributed(House):
                 await asyncio.sleep(0.2)
 
     async def dismantle(self) -> None:
-        await asyncio.to_thread(self._brokers.stop)
+        await asyncio.to_thread(self._brokers.stop, within_s=AT_ONCE_S)
         await asyncio.to_thread(self._database.stop)
 
     # --- what can be broken

@@ -13,11 +13,9 @@ from workers.triage.worker import TriageWorker
 
 
 @pytest_asyncio.fixture
-async def say(shop: Any, tmp_path_factory: Any) -> Any:
+async def say(shop: Any, learned: Path) -> Any:
     """Contact in, replies out: intake, triage and department for real."""
-    models: Path = tmp_path_factory.getbasetemp() / "triage-model"
-    models.mkdir(exist_ok=True)
-    triage = TriageWorker(store=shop.engine, clock=shop.clock, pack=shop.pack, data_dir=models)
+    triage = TriageWorker(store=shop.engine, clock=shop.clock, pack=shop.pack, data_dir=learned)
 
     async def take(contact: Any) -> Any:
         found = await shop.hear_intake(contact)

@@ -1,4 +1,4 @@
-"""One brain for all tests of understanding: trained afresh, as a first start does it."""
+"""One brain for all tests of understanding: trained as a first start does it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +17,8 @@ def shop() -> Pack:
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("triage")
-
-
-@pytest.fixture(scope="session")
-def brain(shop: Pack, model_folder: Path) -> Brain:
-    return Brain.open(shop, model_folder)
+def brain(shop: Pack, learned: Path) -> Brain:
+    return Brain.open(shop, learned)
 
 
 Understand = Callable[..., Understanding]

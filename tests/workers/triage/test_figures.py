@@ -21,8 +21,8 @@ def test_held_out_lines_are_understood(brain: Brain, language: str) -> None:
     assert figures["coverage"] >= 0.75
 
 
-def test_a_kept_model_is_loaded_fast_and_says_the_same(brain: Brain, shop: Pack, model_folder: Path) -> None:
-    path = model_path(model_folder, shop.id, shop.digest)
+def test_a_kept_model_is_loaded_fast_and_says_the_same(brain: Brain, shop: Pack, learned: Path) -> None:
+    path = model_path(learned, shop.id, shop.digest)
     assert path.stat().st_size < 8_000_000
     started = time.process_time()
     again = Model.load(path)
@@ -88,8 +88,8 @@ def test_evaluate_reads_files_and_tells_what_they_lack(tmp_path: Path) -> None:
         cli_api.evaluate(learn, test)
 
 
-def test_explain_says_why(shop: Pack, model_folder: Path, brain: Brain) -> None:
-    found = cli_api.explain("Sie haben SO-10234 zweimal abgebucht!", shop, data_dir=model_folder)
+def test_explain_says_why(shop: Pack, learned: Path, brain: Brain) -> None:
+    found = cli_api.explain("Sie haben SO-10234 zweimal abgebucht!", shop, data_dir=learned)
     assert found["language"] == "de"
     assert found["department"] == "billing"
     assert found["intents"][0]["label"] == "billing.duplicate_charge"
