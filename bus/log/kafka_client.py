@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
 
 import aiokafka  # pyright: ignore[reportMissingTypeStubs]
 from aiokafka import admin, errors  # pyright: ignore[reportMissingTypeStubs]
@@ -12,7 +12,9 @@ from aiokafka import admin, errors  # pyright: ignore[reportMissingTypeStubs]
 from bus.errors import ConfigurationError, ContactbusError, TransientError
 from bus.log.kafka_settings import KafkaSettings
 
-__all__ = ["Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options"]
+__all__ = ["Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options", "within"]
+
+T = TypeVar("T")
 
 # The client has no types that a strict reader could use: they end here.
 Admin: Any = admin.AIOKafkaAdminClient
@@ -58,3 +60,27 @@ async def answered(deadline_s: float) -> AsyncGenerator[None]:
         raise
     except Exception as error:
         raise TransientError(f"the brokers did not answer: {type(error).__name__}") from error
+
+
+async def within(deadline_s: float, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for a call of the client. Raises TimeoutError, and TransientError when it was cut off inside.
+
+    When its coordinator dies, the client cancels tasks of its own and lets whoever waits for them see a cancellation.
+    Awaited directly, that would end *our* task, without a word: a member that commits nothing any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=deadline_s)
+        if not done:
+            raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CUT_OFF_S)
+    if task.cancelled():
+        raise TransientError("the client of the brokers gave a call up")
+    return task.result()
+
+
+_CUT_OFF_S = 1.0
+"""For a call that was given up to end; one that does not is left behind."""

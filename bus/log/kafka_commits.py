@@ -9,7 +9,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError  # pyright: ign
 
 from bus import faultpoints
 from bus.errors import TransientError
-from bus.log.kafka_client import Partition
+from bus.log.kafka_client import Partition, within
 from bus.log.kafka_records import metadata_of
 from bus.log.port import Fenced, TopicPartition
 from bus.log.progress import PartitionProgress
@@ -70,8 +70,7 @@ class Commits:
                     for place in dirty
                 }
                 faultpoints.reached("commit.before", self._group)
-                async with asyncio.timeout(self._deadline_s):
-                    await self._consumer.commit(offsets)
+                await within(self._deadline_s, self._consumer.commit(offsets))
             except (Fenced, CommitFailedError, IllegalStateError) as error:
                 self._dirty |= dirty
                 raise Fenced(f"the group {self._group} is being shared anew") from error

@@ -20,7 +20,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import (  # pyright: 
 )
 
 from bus.errors import TransientError
-from bus.log.kafka_client import Consumer, Partition, client_options
+from bus.log.kafka_client import Consumer, Partition, client_options, within
 from bus.log.kafka_commits import Commits
 from bus.log.kafka_fetching import Fetching
 from bus.log.kafka_groups import GroupsClient
@@ -151,8 +151,7 @@ class KafkaMember(ConsumerRebalanceListener):
             if task is not None:
                 task.cancel()
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
-                await self._consumer.stop()
+            await within(self._settings.request_timeout_s, self._consumer.stop())
         except Exception as error:
             log.warning("a consumer had to be cut off", group=self._of.group, error=type(error).__name__)
             await self._cut_off()
@@ -263,7 +262,7 @@ class KafkaMember(ConsumerRebalanceListener):
             for place in places:
                 partition = self._kafka(place)
                 # The client begins at the commit; where it is in doubt (a coordinator that still loads) at the start.
-                position = await self._consumer.position(partition)
+                position = await within(self._settings.request_timeout_s, self._consumer.position(partition))
                 if place not in progress:
                     standing = standings.get(place)
                     if standing is None:
