@@ -22,8 +22,8 @@ AT = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def worker(engine: Any, clock: Any, shop: Pack, brain: Brain, model_folder: Path) -> TriageWorker:
-    return TriageWorker(store=engine, clock=clock, pack=shop, data_dir=model_folder)
+def worker(engine: Any, clock: Any, shop: Pack, brain: Brain, learned: Path) -> TriageWorker:
+    return TriageWorker(store=engine, clock=clock, pack=shop, data_dir=learned)
 
 
 def _record(number: int, text: str, *, channel: str = "email", **fields: Any) -> StoredRecord:
