@@ -4,8 +4,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from proof.judge import judge
-from proof.ledger import Asked, Broken, Ledger, Offer, Receipt
+from proof.judge import NOTICE_S, judge
+from proof.ledger import Asked, Broken, Closing, Ledger, Offer, Receipt
 
 
 def conversation(channel: str, *matters: str, customer: str = "kunde") -> Ledger:
@@ -236,6 +236,46 @@ def test_a_case_closed_over_the_customers_head_is_found() -> None:
     assert kinds(ledger, asked) == {"closed"}
     ledger.offers[0].closes = True
     assert judge(ledger, asked).held
+
+
+@pytest.mark.parametrize("channel", ["chat", "phone"])
+def test_a_live_conversation_may_be_closed_when_the_notice_has_passed(channel: str) -> None:
+    ledger = conversation(channel, "hours")
+    asked = complete(ledger)
+    asked.closed = ["k-1"]
+    for closing in (
+        Closing(asked=None, closed=NOTICE_S + 10),
+        Closing(asked=0.5, closed=NOTICE_S - 10),
+        Closing(asked=20.0, closed=NOTICE_S + 10),
+    ):
+        asked.closings = {"k-1": closing}
+        assert kinds(ledger, asked) == {"closed"}
+    asked.closings = {"k-1": Closing(asked=0.5, closed=NOTICE_S + 10)}
+    assert judge(ledger, asked).held
+    # The customer spoke again after being asked.
+    ledger.offers[0].at = 20.0
+    assert kinds(ledger, asked) == {"closed"}
+
+
+def test_a_mail_thread_is_not_closed_after_minutes() -> None:
+    ledger = conversation("email", "hours")
+    asked = complete(ledger)
+    asked.closed, asked.closings = ["k-1"], {"k-1": Closing(asked=0.5, closed=NOTICE_S + 10)}
+    assert kinds(ledger, asked) == {"closed"}
+
+
+@pytest.mark.parametrize("channel", [*MANY, "post"])
+def test_what_lies_with_a_person_is_not_lost_and_what_lies_nowhere_is(channel: str) -> None:
+    ledger = conversation(channel, "hours")
+    ledger.receipts.remove(answers(ledger)[0])
+    asked = complete(ledger)
+    assert kinds(ledger, asked) == {"lost"}
+    asked.with_person = {"k-1"}
+    found = judge(ledger, asked)
+    assert found.held
+    assert found.with_a_person == 1
+    asked.cases["k-2"], asked.cases["k-1"] = asked.cases["k-1"], []
+    assert kinds(ledger, asked) == {"lost"}
 
 
 @pytest.mark.parametrize("entries", [[(1, "machine"), (3, "machine")], [(1, "")], [(1, "a"), (1, "b")]])

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from proof import customers
+from proof.asking import ask
 from proof.customers import Doors
 from proof.house import Embedded, House
 from proof.judge import judge
 from proof.ledger import Broken, Ledger
-from proof.run import ask, opened
+from proof.run import opened
 from proof.smtp import hand_over
 from proof.town import Pace, Town, letters_for
 
@@ -58,7 +59,7 @@ def size_of(folder: Path) -> int:
 
 async def settled(house: House, doors: Doors, ledger: Ledger) -> Any:
     """The judgement once nothing is under way any more."""
-    judgement = judge(ledger, await ask(house, doors.calls))
+    judgement = judge(ledger, await ask(house, ledger, doors.calls))
     assert judgement.held, judgement.findings
     return judgement
 

@@ -51,6 +51,7 @@ def _case(row: Row) -> dict[str, Any]:
         "id": row["id"],
         "number": row["number"],
         "status": row["status"],
+        "with_person": state.get("with_person", False),
         "department": row["department"],
         "language": row["language"],
         "channel": row["channel"],

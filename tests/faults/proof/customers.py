@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from proof.questions import LANGUAGES, goodbye, matters_of, order_of_matters, qu
 from proof.sink import REFUSING, Sink
 from proof.smtp import hand_over
 
-__all__ = ["Doors", "call", "chat", "complain_once", "correspond", "letter", "send_automatic"]
+__all__ = ["Doors", "call", "chat", "complain_once", "correspond", "letter", "look_again", "send_automatic"]
 
 _SMTP_S = 12.0
 _AGAIN_S = 0.7
@@ -57,6 +58,8 @@ class Doors:
     """A customer who waits for an answer gives up waiting (not asking) after this."""
     calls: set[str]
     """Every call that was ever begun, also those that nobody picked up."""
+    windows: dict[str, tuple[str, str]]
+    """Chat conversation -> (token, language) with which it is opened again."""
 
 
 # --- e-mail
@@ -204,21 +207,37 @@ async def chat(doors: Doors, number: int, chance: random.Random) -> None:
             doors.ledger.problems.append(f"chat {number} ended with {type(error).__name__}: {error}")
     finally:
         await visitor.close()
-    session = visitor.session
-    for event in await _shown(doors, visitor, language):
+    if visitor.token:
+        doors.windows[visitor.session] = visitor.token, language
+    _write_down(doors, visitor.session, await _shown(doors, visitor, language))
+
+
+async def look_again(doors: Doors, session: str) -> None:
+    """A visitor who had left comes back: what the window shows now takes the place of what was seen before."""
+    token, language = doors.windows[session]
+    again = ChatClient(doors.chat_url, language, token=token)
+    try:
+        await again.connect(timeout_s=_CHAT_S)
+        events = list(again.events)
+    finally:
+        await again.close()
+    doors.ledger.receipts[:] = [receipt for receipt in doors.ledger.receipts if receipt.customer != session]
+    _write_down(doors, session, events)
+
+
+def _write_down(doors: Doors, session: str, events: Sequence[Any]) -> None:
+    for event in events:
         own = event.kind == "message"
         cid = str(event.data.get("cid", "")) if own else ""
         matters = () if own else matters_of(str(event.data.get("text", "")))
         kind = "own" if own else _KINDS.get(event.kind, "other")
         doors.ledger.receive(
-            Receipt("chat", session, kind, _moment(visitor, event), reply=event.id, matters=matters, answers=cid)
+            Receipt("chat", session, kind, _moment(event), reply=event.id, matters=matters, answers=cid)
         )
 
 
-def _moment(visitor: ChatClient, event: Any) -> float:
+def _moment(event: Any) -> float:
     """When the event was made, on our clock."""
-    from datetime import UTC, datetime
-
     return time.monotonic() - (datetime.now(UTC) - datetime.fromisoformat(event.data["at"])).total_seconds()
 
 
@@ -297,7 +316,8 @@ async def call(doors: Doors, number: int, chance: random.Random) -> None:
             doors.ledger.receive(
                 Receipt("phone", sid, "answer", began + heard.at, reply=f"{sid}@{heard.at}", matters=matters)
             )
-    if call_.ended == "error" or any("/wait/" in request.path for request in call_.requests) or call_.left_over:
+    waited = any("/wait/" in request.path for request in call_.requests)
+    if call_.said and (call_.ended == "error" or waited or call_.left_over):
         # Cut off by the failure of the house, or put through to a person: no more machine answers on this line.
         doors.ledger.receive(Receipt("phone", sid, "cut", time.monotonic()))
     allowed = ("was answered 0", "was answered 5", "another document")

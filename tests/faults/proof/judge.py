@@ -3,7 +3,7 @@
 | invariant | judged by |
 |---|---|
 | 1 every acknowledged contact in exactly one case, nothing un-offered | answers; then lists of contacts and cases |
-| 2 an outcome in time, no case closed before the customer said that this was all | answers; then the list of cases |
+| 2 an outcome in time, none closed before the customer said that this was all or let the notice pass | answers; cases |
 | 3 each reply reaches its customer exactly once | what the receiving sides kept |
 | 4 effects in the order in which the customer spoke | matters of the answers, in the order received |
 | 9 nothing left behind after the faults | `workers list`, `dead-letters list` |
@@ -12,12 +12,18 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
-from proof.ledger import Asked, Ledger, Offer, Receipt
+from proof.ledger import Asked, Closing, Ledger, Offer, Receipt
 
-__all__ = ["DOUBT_S", "Finding", "Judgement", "judge"]
+__all__ = ["DOUBT_S", "NOTICE_S", "Finding", "Judgement", "judge"]
+
+NOTICE_S = 600.0
+"""A live conversation may be closed when "anything else?" was left unanswered for so long."""
+
+_CLOCKS_S = 5.0
+"""How far apart the house's clock and ours may be."""
 
 DOUBT_S = 20.0
 """A reply whose sender was disturbed this shortly before may honestly come again under the same id."""
@@ -40,7 +46,7 @@ class Judgement:
     findings: list[Finding] = field(default_factory=list[Finding])
     answered: int = 0
     with_a_person: int = 0
-    """Messages whose conversation was handed to a person, who is not part of this proof."""
+    """Messages without an answer whose case a person has been promised for, who is not part of this proof."""
     twins: int = 0
     """Replies that came again under the same id after their yes was lost: mail programs show them once."""
     waits: list[float] = field(default_factory=list[float])
@@ -66,19 +72,38 @@ def judge(ledger: Ledger, asked: Asked | None = None) -> Judgement:
     for key in receipts:
         if key not in offers:
             found.findings.append(Finding("stray", 1, key[1], f"{len(receipts[key])} replies to nobody by {key[0]}"))
+    handed = set[str]() if asked is None else _handed_over(asked)
     for (channel, customer), said in offers.items():
-        _CHANNELS[channel](found, customer, said, receipts[channel, customer], ledger)
+        talk = _Talk(customer, said, receipts[channel, customer], handed)
+        _CHANNELS[channel](found, talk, ledger)
     found.findings += [Finding("record", 1, "", problem) for problem in ledger.problems]
     if asked is not None:
         found.findings += [*_ask_contacts(ledger, asked), *_ask_cases(ledger, asked)]
     return found
 
 
+def _handed_over(asked: Asked) -> set[str]:
+    """The marks of what lies with a person."""
+    mark_of = dict(asked.contacts)
+    return {mark_of[contact] for case in asked.with_person for contact in asked.cases[case] if contact in mark_of}
+
+
 # --- one conversation, by channel
 
 
-def _mail(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], ledger: Ledger) -> None:
+@dataclass(frozen=True)
+class _Talk:
+    """What one customer said and got; `handed`: the marks of whatever lies with a person."""
+
+    customer: str
+    said: Sequence[Offer]
+    got: Sequence[Receipt]
+    handed: Set[str]
+
+
+def _mail(found: Judgement, talk: _Talk, ledger: Ledger) -> None:
     """Mails name what they answer; copies under one id count once."""
+    customer, said, got = talk.customer, talk.said, talk.got
     if not any(offer.wants_answer for offer in said):
         if got:
             found.findings.append(Finding("unwanted", 12, customer, f"{len(got)} mails to whom none may be sent"))
@@ -94,7 +119,7 @@ def _mail(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
             found.findings.append(Finding("out_of_order", 4, customer, what))
     answered = {receipt.answers for receipt in first}
     taken = [offer for offer in said if offer.acknowledged is not None or offer.reference in answered]
-    _in_sequence(found, customer, taken, first)
+    _in_sequence(found, talk, taken, first)
 
 
 def _without_twins(found: Judgement, customer: str, got: Sequence[Receipt], ledger: Ledger) -> list[Receipt]:
@@ -113,8 +138,9 @@ def _without_twins(found: Judgement, customer: str, got: Sequence[Receipt], ledg
     return list(first.values())
 
 
-def _chat(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+def _chat(found: Judgement, talk: _Talk, _: Ledger) -> None:
     """The window shows both sides in one order: own words as sent, answers after their questions."""
+    customer, said, got = talk.customer, talk.said, talk.got
     ids = Counter(receipt.reply for receipt in got)
     for reply, times in ids.items():
         if times > 1:
@@ -130,7 +156,7 @@ def _chat(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
     if [reference for reference in offered if reference in shown] != list(dict.fromkeys(shown)):
         found.findings.append(Finding("out_of_order", 4, customer, "own messages are shown in another order"))
     taken = [offer for offer in said if offer.reference in shown]
-    _in_sequence(found, customer, taken, got)
+    _in_sequence(found, talk, taken, got)
     asked = answered = 0
     for receipt in got:
         asked += receipt.kind == "own"
@@ -139,8 +165,9 @@ def _chat(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[
             found.findings.append(Finding("out_of_order", 4, customer, f"{receipt.reply} stands before its question"))
 
 
-def _in_sequence(found: Judgement, customer: str, taken: Sequence[Offer], got: Sequence[Receipt]) -> None:
+def _in_sequence(found: Judgement, talk: _Talk, taken: Sequence[Offer], got: Sequence[Receipt]) -> None:
     """Each question answered once, in the order in which they were asked."""
+    customer = talk.customer
     answers = [(matter, receipt) for receipt in got if receipt.kind == "answer" for matter in receipt.matters or ("",)]
     asked_in_order = [offer.matter for offer in taken]
     answered_in_order = [matter for matter, _ in answers]
@@ -154,9 +181,13 @@ def _in_sequence(found: Judgement, customer: str, taken: Sequence[Offer], got: S
         found.with_a_person += missing.total()
     else:
         for matter, number in missing.items():
-            unsure = sum(offer.acknowledged is None and offer.matter == matter for offer in taken)
-            if number > unsure:
-                found.findings.append(Finding("lost", 2, customer, f"{number - unsure} questions about {matter}"))
+            about_it = [offer for offer in taken if offer.matter == matter]
+            unsure = sum(offer.acknowledged is None for offer in about_it)
+            handed = sum(offer.acknowledged is not None and offer.mark in talk.handed for offer in about_it)
+            found.with_a_person += min(handed, max(0, number - unsure))
+            if number > unsure + handed:
+                what = f"{number - unsure - handed} questions about {matter}"
+                found.findings.append(Finding("lost", 2, customer, what))
     if too_many or not _is_within(answered_in_order, asked_in_order):
         if not too_many:
             what = f"asked {' '.join(asked_in_order)}, answered {' '.join(answered_in_order)}"
@@ -173,24 +204,27 @@ def _is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
     return all(any(each == other for other in rest) for each in part)
 
 
-def _phone(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+def _phone(found: Judgement, talk: _Talk, _: Ledger) -> None:
     """A call has no second copy of anything: what is heard, is heard once and in order, unless the line was cut."""
-    cut = any(receipt.kind == "cut" for receipt in got)
-    heard = [receipt for receipt in got if receipt.kind in ("answer", "person")]
-    questions = [offer for offer in said if offer.matter]
+    cut = any(receipt.kind == "cut" for receipt in talk.got)
+    heard = [receipt for receipt in talk.got if receipt.kind in ("answer", "person")]
+    questions = [offer for offer in talk.said if offer.matter]
     if cut:
-        heard = [*heard, Receipt("phone", customer, "person", at=0.0)]
-    _in_sequence(found, customer, questions, heard)
+        heard = [*heard, Receipt("phone", talk.customer, "person", at=0.0)]
+    _in_sequence(found, talk, questions, heard)
 
 
-def _post(found: Judgement, customer: str, said: Sequence[Offer], got: Sequence[Receipt], _: Ledger) -> None:
+def _post(found: Judgement, talk: _Talk, _: Ledger) -> None:
     """One letter, however often its scan was dropped, and one answer."""
+    customer, said, got = talk.customer, talk.said, talk.got
     if len(got) > 1:
         found.findings.append(Finding("doubled", 3, customer, f"{len(got)} letters were printed"))
     taken = next((offer for offer in said if offer.acknowledged is not None), None)
     if taken is None:
         return
-    if not got:
+    if not got and taken.mark in talk.handed:
+        found.with_a_person += 1
+    elif not got:
         found.findings.append(Finding("lost", 2, customer, "no letter came back"))
     else:
         found.answered += 1
@@ -240,16 +274,31 @@ def _ask_contacts(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
                 yield Finding(kind, 1, offer.customer, f"{contact} belongs to {len(home[contact])} cases")
 
 
+def marks_of(asked: Asked, case: str) -> list[str]:
+    """What was offered that is in this case."""
+    mark_of = dict(asked.contacts)
+    return [mark_of[contact] for contact in asked.cases.get(case, ()) if contact in mark_of]
+
+
+def _notice_passed(closing: Closing | None, said: Sequence[Offer]) -> bool:
+    """Whether the customer of a live conversation was asked, and said nothing for as long as the notice runs."""
+    if closing is None or closing.asked is None or any(offer.channel not in ("chat", "phone") for offer in said):
+        return False
+    last_word = max((offer.at for offer in said), default=closing.asked)
+    return closing.closed - max(last_word, closing.asked) >= NOTICE_S - _CLOCKS_S
+
+
 def _ask_cases(ledger: Ledger, asked: Asked) -> Iterator[Finding]:
     """Invariants 2, 9 and 10."""
     if asked.behind:
         yield Finding("behind", 9, "", f"{asked.behind} records are still waiting")
     if asked.dead_letters:
         yield Finding("behind", 9, "", f"{asked.dead_letters} dead letters")
-    mark_of = dict(asked.contacts)
-    farewells = {offer.mark for offer in ledger.offers if offer.closes}
+    offers = {offer.mark: offer for offer in ledger.offers}
     for case in asked.closed:
-        if not any(mark_of.get(contact) in farewells for contact in asked.cases.get(case, ())):
+        marks = marks_of(asked, case)
+        said = [offers[mark] for mark in marks if mark in offers]
+        if not any(offer.closes for offer in said) and not _notice_passed(asked.closings.get(case), said):
             yield Finding("closed", 2, case, "was closed though nobody said that this was all")
     for case, entries in asked.timelines.items():
         if [sequence for sequence, _ in entries] != list(range(1, len(entries) + 1)):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["Asked", "Broken", "Ledger", "Offer", "Receipt"]
+__all__ = ["Asked", "Broken", "Closing", "Ledger", "Offer", "Receipt"]
 
 
 @dataclass
@@ -63,6 +63,17 @@ class Broken:
     until: float
 
 
+@dataclass(frozen=True)
+class Closing:
+    """How a case came to its end without a farewell: `asked` and `closed` on the ledger's clock.
+
+    `asked` is when the customer was last asked whether there is anything else; None: never.
+    """
+
+    asked: float | None
+    closed: float
+
+
 @dataclass
 class Asked:
     """What the product's own commands say; used where nobody outside can see."""
@@ -72,6 +83,10 @@ class Asked:
     cases: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Case id -> its contacts."""
     closed: list[str] = field(default_factory=list[str])
+    closings: dict[str, Closing] = field(default_factory=dict[str, Closing])
+    """Of the closed cases in which nobody said that this was all."""
+    with_person: set[str] = field(default_factory=set[str])
+    """Cases that somebody has been promised a person for, or that a person has taken."""
     behind: int = 0
     dead_letters: int = 0
     too_late: int = 0

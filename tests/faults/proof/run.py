@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,33 +9,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from proof.customers import Doors
+from proof.asking import SETTLE_S, ask
+from proof.customers import Doors, look_again
 from proof.faults import Disturber, kinds_for
 from proof.house import House
 from proof.judge import Judgement, judge
-from proof.ledger import Asked, Ledger
-from proof.questions import LANGUAGES, MATTERS, goodbye, spoken
+from proof.ledger import Ledger
 from proof.schedule import schedule
 from proof.sink import Sink
 from proof.town import Pace, Town, letters_for
 
-__all__ = ["Breaker", "Peace", "Report", "ask", "opened", "prove"]
+__all__ = ["Breaker", "Peace", "Report", "opened", "prove"]
 
 LINES = {"de": "+49301234567", "nb": "+4721234567", "en": "+442071234567"}
 """The demonstration lines of the product."""
 
 _LONG_S = 300.0
-SETTLE_S = 150.0
-"""Nothing may still be waiting so long after the last disturbance. The note's invariant 9 allows five minutes."""
 _LOOK_S = 1.0
-_SHOWN = 12
-"""Cases whose whole record is read; each costs a command."""
 _QUIET_S = 5.0
 """Above the rest of a reply in doubt: a copy that still comes, comes in this time."""
-_MARK = re.compile(r"\(([acmr]-\d+-\d+)\)")
-_SAID = {spoken(matter, language): matter for language in LANGUAGES for matter in MATTERS} | {
-    goodbye(language): "goodbye" for language in LANGUAGES
-}
 
 
 @dataclass
@@ -142,6 +132,7 @@ async def opened(
                 stopping=asyncio.Event(),
                 patience_s=patience_s,
                 calls=set(),
+                windows={},
             ),
         )
 
@@ -181,8 +172,8 @@ async def prove(
             doors.stopping.set()
             say("everything is whole again; waiting for what is still under way")
             await living
-            await _settle(ledger, settle_s)
-            asked = await ask(house, doors.calls, settle_s)
+            await _settle(doors, settle_s)
+            asked = await ask(house, ledger, doors.calls, settle_s)
         finally:
             for task in (progress, printer, living):
                 task.cancel()
@@ -219,56 +210,16 @@ async def _progress(ledger: Ledger, breaker: Breaker, seconds: float, say: Calla
         )
 
 
-async def _settle(ledger: Ledger, within_s: float) -> None:
-    """Until nothing is missing from outside, or the time is over; then a moment more for copies that still come."""
-    ends = time.monotonic() + within_s
-    while judge(ledger).count("lost") and time.monotonic() < ends:
-        await asyncio.sleep(_LOOK_S)
-    await asyncio.sleep(_QUIET_S)
+async def _settle(doors: Doors, within_s: float) -> None:
+    """Until nothing is missing from outside, or the time is over; then a moment more for copies that still come.
 
-
-async def ask(house: House, calls: set[str], within_s: float = SETTLE_S) -> Asked:
-    """What only the product can say; asked again while work is still waiting."""
+    Visitors who left without an answer look into their conversation again: what came after they had gone is there.
+    """
     ends = time.monotonic() + within_s
-    asked = Asked()
-    while True:
-        rows = await house.ask("workers", "list")
-        asked.behind = sum(row["behind"] + row.get("parked", 0) for row in rows)
-        if not asked.behind or time.monotonic() > ends:
+    while lost := [finding for finding in judge(doors.ledger).findings if finding.kind == "lost"]:
+        for session in {finding.customer for finding in lost} & doors.windows.keys():
+            await look_again(doors, session)
+        if time.monotonic() > ends:
             break
         await asyncio.sleep(_LOOK_S)
-    letters = await house.ask("dead-letters", "list")
-    # A live message that could not be answered in time goes to a person: that is its rule, and no failure.
-    asked.too_late = sum(letter["reason"] == "deadline" for letter in letters)
-    asked.dead_letters = len(letters) - asked.too_late
-    for contact in await house.ask("contacts", "list"):
-        mark = _mark_of(contact, calls)
-        if mark is not None:
-            asked.contacts.append((contact["id"], mark))
-    cases = await house.ask("cases", "list")
-    for case in cases:
-        asked.cases[case["id"]] = case["contacts"]
-        if case["status"] == "closed":
-            asked.closed.append(case["id"])
-    for case in cases[:: max(1, len(cases) // _SHOWN)][:_SHOWN]:
-        shown = await house.ask("cases", "show", case["id"])
-        asked.timelines[case["id"]] = [(entry["seq"], entry["actor"]) for entry in shown["timeline"]]
-    # It ends with 1 when it has something to say.
-    checked = await house.ask("cases", "rebuild", "--check", may_end=(0, 1))
-    asked.changed = {each["case"]: json.dumps(each) for each in checked["differ"]}
-    return asked
-
-
-def _mark_of(contact: dict[str, Any], calls: set[str]) -> str | None:
-    """What the contact was offered by; None for what a channel reports beside words (a caller who hung up)."""
-    if contact["channel"] == "post":
-        return contact["sender"].get("name", "")
-    text = contact.get("text", "")
-    if contact["channel"] == "phone":
-        sid = contact.get("conversation", "")
-        said = _SAID.get(text.strip())
-        if said is None and sid in calls:
-            return None
-        return f"{sid}/{said}"
-    found = _MARK.search(text)
-    return found[1] if found else ""
+    await asyncio.sleep(_QUIET_S)
