@@ -19,7 +19,7 @@ took over): with the same ids, in the same order. Whoever reads finds the ids in
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -35,7 +35,7 @@ from bus.store.postgres_errors import ServerError, raise_if_failed
 from bus.store.postgres_sql import int_array, long_array, text_array, text_of
 from bus.store.postgres_wire import Command, Wire
 
-__all__ = ["SILENCE_S", "OutboxRelay", "Publish"]
+__all__ = ["SILENCE_S", "OutboxRelay", "Publish", "fair_share"]
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ _SETTLE_S = 5.0
 """How long closing waits for what is being published."""
 
 _MEMBERS = SHARDS
-"""The lock that every relay of a tenant holds in common; counting its holders counts the relays."""
+"""The lock that every relay of a tenant holds in common: whoever holds it takes part in sharing."""
 
 _READ = text_of(
     "SELECT found.shard, found.seq, found.topic, found.key, found.id, found.headers, found.value"
@@ -82,14 +82,25 @@ _LISTEN: Command = (text_of(f"LISTEN {CHANNEL}"), (), None)
 _JOIN = text_of("SELECT pg_try_advisory_lock_shared($1::INTEGER, $2::INTEGER)")
 _LOCK = text_of("SELECT pg_try_advisory_lock($1::INTEGER, $2::INTEGER)")
 _UNLOCK = text_of("SELECT pg_advisory_unlock($1::INTEGER, $2::INTEGER)")
-_COUNT = text_of(
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+_HOLDINGS = text_of(
+    "SELECT pid, count(*) - 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND classid = ($1::INTEGER::bigint & 4294967295)::oid AND objid = $2::INTEGER::oid"
+    " AND classid = ($1::INTEGER::bigint & 4294967295)::oid GROUP BY pid"
 )
+"""Session of each relay of a tenant, and how many shards it holds beside the lock of the members."""
 
 _Row = tuple[int, int, str, str, str, str, bytes]
 _headers = msgspec.json.Decoder(dict[str, str])
+
+
+def fair_share(holdings: Mapping[int, int], relay: int) -> int:
+    """How many shards a relay should hold, given how many each holds now; as many shards as there are, together.
+
+    Shares differ by one at most. Whoever holds more already keeps the larger one, so that nothing moves without need.
+    """
+    share, larger = divmod(SHARDS, max(len(holdings), 1))
+    by_holding = sorted(holdings, key=lambda one: (-holdings[one], one))
+    return share + (relay in by_holding[:larger])
 
 
 class OutboxRelay:
@@ -270,10 +281,9 @@ class OutboxRelay:
     # Sharing.
 
     async def _share(self) -> None:
-        """Take shards that nobody has, up to a fair part of them; leave what is more than that."""
-        (counted,) = await self._ask([(_COUNT, [b"%d" % self._space, b"%d" % _MEMBERS], None)])
-        ((members,),) = self._wire.rows(counted)
-        fair = -(-SHARDS // max(members, 1))
+        """Take shards that nobody has, up to a fair share of them; leave what is more than that."""
+        (held,) = await self._ask([(_HOLDINGS, [b"%d" % self._space], None)])
+        fair = fair_share(dict(self._wire.rows(held)), self._wire.pid)
         surplus = len(self._owned) - fair
         if surplus > 0:
             busy = {shard for shard, _ in self._publishing}

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import psycopg
+import pytest
 import pytest_asyncio
 
 from bus.delivery.outcome import Outcome
 from bus.errors import TransientError
 from bus.log.port import Record
-from bus.store.outbox import OutboxRelay
+from bus.store.outbox import OutboxRelay, fair_share
 from bus.store.port import Effect
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_apply import SHARDS, shard_of
@@ -225,6 +226,31 @@ async def test_one_topic_that_takes_nothing_holds_up_no_other(store: PostgresSto
     assert topic.ids == [f"t{n}" for n in range(300)]
     assert set(missing) == {"missing0"}
     assert (await store.backlog())[0] == 300
+
+
+@pytest.mark.parametrize(
+    ("holdings", "fair"),
+    [
+        ({7: 0}, {7: 8}),
+        ({7: 8, 8: 0}, {7: 4, 8: 4}),
+        # Nobody is left without, whoever came last.
+        ({1: 0, 2: 2, 3: 2, 4: 2, 5: 2}, {1: 1, 2: 2, 3: 2, 4: 2, 5: 1}),
+        # What is even already stays as it is.
+        ({1: 1, 2: 1, 3: 2, 4: 2, 5: 2}, {1: 1, 2: 1, 3: 2, 4: 2, 5: 2}),
+        ({n: 1 if n > 1 else 0 for n in range(1, 10)}, {n: 1 if n > 1 else 0 for n in range(1, 10)}),
+    ],
+)
+def test_shares_are_even_and_move_only_when_they_must(holdings: dict[int, int], fair: dict[int, int]) -> None:
+    assert {relay: fair_share(holdings, relay) for relay in holdings} == fair
+    assert sum(fair.values()) == SHARDS
+
+
+async def test_the_last_to_come_gets_its_share_too(store: PostgresStore) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        relays = [await stack.enter_async_context(relaying(store, Topic())) for _ in range(4)]
+        await until(lambda: [len(relay.owned) for relay in relays] == [2, 2, 2, 2])
+        relays.append(await stack.enter_async_context(relaying(store, Topic())))
+        await until(lambda: sorted(len(relay.owned) for relay in relays) == [1, 1, 2, 2, 2])
 
 
 async def test_processes_share_the_shards_and_take_over_from_one_another(
