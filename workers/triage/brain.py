@@ -102,7 +102,7 @@ class Brain:
 
 def train_model(pack: Pack, reader: Reader) -> Model:
     """The model of a pack's examples, read as contacts are read. Raises ValueError when the pack has too few."""
+    from workers.triage.training import train
+
     texts = [reader.read(example.text, "", Hints(case=example.language)).model_texts[0] for example in pack.examples]
-    return Model.train(
-        texts, [example.label for example in pack.examples], [example.language for example in pack.examples]
-    )
+    return train(texts, [example.label for example in pack.examples], [example.language for example in pack.examples])

@@ -9,17 +9,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
 
 from workers.packs import Pack
 from workers.triage.brain import Brain, Message
-from workers.triage.model import Model, Prediction, model_path
+from workers.triage.model import Prediction, model_path
 from workers.triage.understand import understand
 
 __all__ = ["evaluate", "evaluate_pack", "explain", "train"]
-
-# Typed more narrowly than it is documented: `zero_division` takes a number.
-_f1_score: Any = f1_score
 
 _BINS = 15
 _TARGET = 0.95
@@ -82,7 +78,7 @@ def evaluate_pack(brain: Brain) -> dict[str, Any]:
         figures[language] = {
             "tests": len(tests),
             "model_macro_f1": _macro(truth, model),
-            "accuracy": round(float(accuracy_score(truth, labels)), 3),
+            "accuracy": round(float(np.mean([a == b for a, b in zip(truth, labels, strict=True)])), 3),
             "macro_f1": _macro(truth, labels),
             "coverage": round(len(accepted) / len(tests), 3) if tests else 0.0,
             "precision_accepted": round(float(np.mean([a == b for a, b in accepted])), 3) if accepted else 0.0,
@@ -96,9 +92,11 @@ def evaluate(train_csv: Path, test_csv: Path) -> dict[str, Any]:
     accuracy, macro_f1, top3, ece (expected calibration error), coverage and precision at the threshold that the
     training file alone gives for 95 % precision. Raises ValueError for a file that is not such a table.
     """
+    from workers.triage.training import train as train_model
+
     learn, test = _rows(train_csv), _rows(test_csv)
     started = time.perf_counter()
-    model = Model.train([row[0] for row in learn], [row[1] for row in learn], [row[2] for row in learn])
+    model = train_model([row[0] for row in learn], [row[1] for row in learn], [row[2] for row in learn])
     trained = time.perf_counter()
     found = model.predict([(row[0],) for row in test])
     done = time.perf_counter()
@@ -135,8 +133,12 @@ def _cache() -> Path:
 
 
 def _macro(truth: Sequence[str], found: Sequence[str]) -> float:
+    from sklearn import metrics
+
+    # Typed more narrowly than it is documented: `zero_division` takes a number.
+    f1_score: Any = metrics.f1_score
     # Over the labels that the test has: one that was guessed but never asked for is counted as the error it is there.
-    return round(float(_f1_score(truth, found, average="macro", labels=sorted(set(truth)), zero_division=0)), 4)
+    return round(float(f1_score(truth, found, average="macro", labels=sorted(set(truth)), zero_division=0)), 4)
 
 
 def _among(label: str, prediction: Prediction) -> bool:

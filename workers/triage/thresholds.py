@@ -8,15 +8,15 @@ A pack with a few thousand examples cannot show 97 % at any useful coverage. The
 what money and rights need beyond them is not left to a probability: proof, the customer's yes and the policy engine.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
-from scipy.stats import beta
 
 from workers.packs import Pack
 
-__all__ = ["CEILING", "FLOOR", "TARGETS", "Thresholds", "choose", "same_work"]
+__all__ = ["CEILING", "FLOOR", "TARGETS", "Thresholds", "bound_reaches", "choose", "same_work"]
 
 TARGETS: Mapping[str, float] = {"information": 0.80, "reversible": 0.83, "money": 0.85, "legal": 0.75}
 """Precision whose lower bound must be reached. Legal acts: recall first, a right must not be lost in a question."""
@@ -71,10 +71,19 @@ def _smallest(shares: np.ndarray, right: np.ndarray, target: float) -> float:
     for step in _STEPS:
         above = shares >= step
         count, hits = int(above.sum()), int(right[above].sum())
-        if count >= _LEAST and _lower_bound(hits, count) >= target:
+        if count >= _LEAST and bound_reaches(target, hits, count):
             return round(float(step), 2)
     return CEILING
 
 
-def _lower_bound(hits: int, count: int) -> float:
-    return float(beta.ppf(1 - _CONFIDENCE, hits, count - hits + 1)) if hits else 0.0
+def bound_reaches(target: float, hits: int, count: int) -> bool:
+    """Whether the lower bound of the precision is `target` or more: with a precision of just `target`, so many hits or
+    more among `count` must be rarer than the confidence leaves room for. The same as comparing the bound itself.
+    """
+    if not hits:
+        return False
+    logarithms = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))  # Of factorials.
+    more = np.arange(hits, count + 1)
+    chances = logarithms[count] - logarithms[more] - logarithms[count - more]
+    chances += more * math.log(target) + (count - more) * math.log1p(-target)
+    return float(np.exp(chances).sum()) <= 1 - _CONFIDENCE

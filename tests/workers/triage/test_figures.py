@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workers.packs import Pack
-from workers.triage import cli_api
+from workers.triage import cli_api, training
 from workers.triage.brain import Brain, Message, train_model
 from workers.triage.model import Model, model_path
 from workers.triage.reading import Reader
@@ -41,7 +41,7 @@ def test_a_broken_model_file_is_trained_anew(shop: Pack, tmp_path: Path, monkeyp
 
     def train(pack: Pack, reader: Reader) -> Model:
         trained.append(pack)
-        return Model.train(["ja gern", "nein danke", "ja bitte", "nein nie"] * 3, ["a", "b", "a", "b"] * 3)
+        return training.train(["ja gern", "nein danke", "ja bitte", "nein nie"] * 3, ["a", "b", "a", "b"] * 3)
 
     monkeypatch.setattr("workers.triage.brain.train_model", train)
     Brain.open(shop, tmp_path)

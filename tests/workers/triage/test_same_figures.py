@@ -5,6 +5,8 @@ import random
 import numpy as np
 import pytest
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
+from scipy.sparse import csr_matrix
+from scipy.stats import beta
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from workers.packs import Pack
@@ -12,6 +14,7 @@ from workers.triage.entities import Entities
 from workers.triage.letters import Letters
 from workers.triage.lists import Phrases, plain
 from workers.triage.pieces import Pieces, Words
+from workers.triage.thresholds import TARGETS, bound_reaches
 
 NAMES = ("de", "en", "no", "nn")
 LISTS = ("person", "stop", "yes", "no", "done", "angry", "upset", "withdraw", "urgent", "helped", "greeting")
@@ -33,11 +36,28 @@ def test_features_are_those_of_scikit_learn(texts: list[str], kind: str) -> None
         else {"analyzer": "char_wb", "ngram_range": (2, 5), "min_df": 2}
     )
     fitted = TfidfVectorizer(sublinear_tf=True, lowercase=False, dtype=np.float32, **options).fit(texts[:400])
-    ours = (Words if kind == "words" else Pieces)(fitted)
+    theirs = fitted.transform(texts)
+    weights = np.random.default_rng(7).normal(size=(len(fitted.vocabulary_), 40)).astype(np.float32)
+    ours = (Words if kind == "words" else Pieces)(fitted.vocabulary_, fitted.idf_)
     for _ in range(2):  # The second time from memory.
         found = ours.transform(texts)
-        assert found.shape == (len(texts), len(fitted.vocabulary_))
-        assert abs(found - fitted.transform(texts)).max() < 1e-6
+        whole = csr_matrix((found.gains, found.places, found.ends), shape=(len(texts), len(fitted.vocabulary_)))
+        assert abs(whole - theirs).max() < 1e-6
+        assert found.times(weights) == pytest.approx(theirs @ weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS.values()))
+def test_a_threshold_is_reached_where_the_bound_of_scipy_reaches_it(target: float) -> None:
+    counts = random.Random(9)
+    answers: list[bool] = []
+    for _ in range(400):
+        count = counts.randint(30, 5000)
+        hits = min(count, max(0, round(count * target) + counts.randint(-20, 60)))
+        bound = beta.ppf(0.1, hits, count - hits + 1) if hits else 0.0
+        answers.append(bound_reaches(target, hits, count))
+        assert answers[-1] == (bound >= target), (hits, count)
+    assert 50 < sum(answers) < 350
+    assert not bound_reaches(target, 0, 30)
 
 
 def test_letters_are_those_of_py3langid(texts: list[str]) -> None:
