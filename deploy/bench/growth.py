@@ -41,8 +41,8 @@ _IDS = (
 )
 _FILLS = (
     "INSERT INTO cases (tenant, id, number, version, status, department, language, channel, person, assignee, tone,"
-    " subject, urgency, due, created, updated, snapshot)"
-    " SELECT 'shop', k, number, 2, 'closed', 'support', 'de', 'email', p, '', 'calm', 'Anfrage', 0, 0, at, at,"
+    " subject, urgency, due, created, updated, callback, snapshot)"
+    " SELECT 'shop', k, number, 2, 'closed', 'support', 'de', 'email', p, '', 'calm', 'Anfrage', 0, 0, at, at, 0,"
     " '@' FROM ids".replace("@", _SNAPSHOT),
     "INSERT INTO case_event (tenant, case_id, seq, at, kind, actor, data, chain)"
     " SELECT 'shop', k, 1, at, 'opened', 'machine', '{\"kind\":\"opened\"}', '' FROM ids",

@@ -6,7 +6,7 @@ of which nobody knows whether it rang is never repeated by itself.
 
     asked --- tried --- talked: ended          tried in vain, 1st: again after 15 min, 2nd: after 2 h, 3rd: in writing
 
-The customer who comes back by any channel has ended it.
+The customer who comes back by any channel has ended it, in whatever case (`workers.case.coming_back`).
 """
 
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ __all__ = [
     "ask",
     "asked",
     "came_back",
+    "came_back_elsewhere",
     "end",
     "missed",
     "next_try",
@@ -58,6 +59,13 @@ def ask(state: CaseState, number: str, line: str, now: datetime) -> tuple[CaseEv
 def came_back(state: CaseState, now: datetime) -> tuple[CaseEvent, ...]:
     """The customer was heard again: nobody has to call any more."""
     return end(state, "came-back", now)
+
+
+def came_back_elsewhere(state: CaseState, heard: datetime, other: str, now: datetime) -> tuple[CaseEvent, ...]:
+    """The customer was heard in the case of the number `other`; nothing when the wish is younger than that."""
+    if state.callback is None or heard <= state.callback.asked:
+        return ()
+    return (events.CallBackEnded(at=now, how="elsewhere", other=other),)
 
 
 def end(state: CaseState, how: str, now: datetime, *, actor: str = model.MACHINE) -> tuple[CaseEvent, ...]:

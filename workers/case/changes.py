@@ -43,7 +43,7 @@ _update_case = (
     )
     .values({name: bindparam(f"v_{name}") for name in (
         "version", "status", "department", "language", "channel", "person", "assignee", "tone", "subject", "urgency",
-        "due", "updated", "snapshot",
+        "due", "updated", "callback", "snapshot",
     )})
 )  # fmt: skip
 _insert_event = insert(case_event)
@@ -311,6 +311,7 @@ def _columns(state: CaseState) -> Mapping[str, object]:
         "urgency": state.urgency,
         "due": 0 if state.due is None else to_micros(state.due),
         "updated": to_micros(state.updated),
+        "callback": int(state.callback is not None),
         "snapshot": encode(state).decode(),
     }
 

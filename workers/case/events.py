@@ -11,6 +11,7 @@ from workers.case.model import MACHINE, Procedure, Promise, Question, Route
 
 __all__ = [
     "EVENT_KINDS",
+    "GOODWILL",
     "Acted",
     "AnythingElseAnswered",
     "AnythingElseAsked",
@@ -181,6 +182,10 @@ class ProcedureEnded(CaseEventBase, frozen=True, kw_only=True, tag="procedure-en
     result: str
 
 
+GOODWILL = "goodwill"
+"""The action of giving something on top: its amounts are added up by case."""
+
+
 class Acted(CaseEventBase, frozen=True, kw_only=True, tag="acted"):
     """Something was done for the customer. `amount` is minor units; `rules` are the rows that permitted it."""
 
@@ -319,10 +324,11 @@ class CallBackMissed(CaseEventBase, frozen=True, kw_only=True, tag="callback-mis
 
 
 class CallBackEnded(CaseEventBase, frozen=True, kw_only=True, tag="callback-ended"):
-    """Nobody has to be called any more. `how`: talked, came-back (the customer was first), written (after the last
-    try), closed."""
+    """Nobody has to be called any more. `how`: talked, came-back (the customer was first), elsewhere (in the case of
+    the number `other`), written (after the last try), closed."""
 
     how: str
+    other: str = ""
 
 
 class HoldStarted(CaseEventBase, frozen=True, kw_only=True, tag="hold-started"):
@@ -352,7 +358,8 @@ class HoldEnded(CaseEventBase, frozen=True, kw_only=True, tag="hold-ended"):
 
 
 class SupervisorCalled(CaseEventBase, frozen=True, kw_only=True, tag="supervisor-called"):
-    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise, danger, satisfaction."""
+    """A supervisor shall look at the case. `reason`: hold, angry, abuse, promise, danger, satisfaction; or, where a
+    person calls, one of `workers.case.supervising.REASONS`."""
 
     reason: str
 

@@ -6,7 +6,7 @@ nobody's proof becomes somebody else's, and two names or two customer records st
 the other. The ledger of changes is only ever added to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "PersonView",
     "family",
     "find_person",
+    "heads",
     "merge",
     "show_person",
     "split",
@@ -53,6 +54,9 @@ _identities = select(identity).where(identity.c.tenant == bindparam("tenant"))
 _cases = select(
     cases.c.id, cases.c.number, cases.c.status, cases.c.channel, cases.c.department, cases.c.person, cases.c.updated
 ).where(cases.c.tenant == bindparam("tenant"))
+_person_of_case = select(cases.c.person).where(
+    cases.c.tenant == bindparam("tenant"), cases.c.number == bindparam("number")
+)
 _changes = (
     select(person_change)
     .where(
@@ -103,6 +107,8 @@ class PersonView(msgspec.Struct, frozen=True, kw_only=True):
     customer: str
     language: str
     people: Sequence[str]
+    names: Mapping[str, str]
+    """What each of `people` is called, empty where that is not known."""
     identities: Sequence[Mapping[str, Any]]
     cases: Sequence[Mapping[str, Any]]
     open_cases: int
@@ -130,6 +136,18 @@ async def _below(store: Store, tenant: str, head: Row) -> list[Row]:
     return found
 
 
+async def heads(store: Store, tenant: str, ids: Collection[str]) -> dict[str, str]:
+    """Whom each of `ids` is looked up under: himself, or whoever he was merged into. Equal ones are one human being."""
+    found = {id: id for id in ids}
+    for _ in range(MOST_STEPS):
+        rows = await store.by_keys(_members, person.c.id, sorted(set(found.values())), {"tenant": tenant})
+        into = {row["id"]: row["merged_into"] for row in rows if row["merged_into"]}
+        if not into:
+            return found
+        found = {id: into.get(head, head) for id, head in found.items()}
+    raise ValueError("merges of people in a circle")
+
+
 async def family(store: Store, tenant: str, id: str) -> tuple[str, ...]:
     """Every person who is the same human being as `id`, `id` first: for what holds for all of them, such as "stop"."""
     head = await _head(store, tenant, id)
@@ -143,7 +161,8 @@ _KINDS = ("email", "phone", "customer", "chat", "postal")
 
 
 async def find_person(store: Store, tenant: str, name: str) -> str:
-    """The person of an id, of an identity (`kind:address`), or of an address alone. Empty when there is nobody."""
+    """The person of an id, of an identity (`kind:address`), of an address alone, or of a case by its number, grouped as
+    it is printed or not. Empty when there is nobody."""
     if await store.one(person_of, {"tenant": tenant, "id": name}) is not None:
         return name
     kind, _, address = name.partition(":")
@@ -152,7 +171,8 @@ async def find_person(store: Store, tenant: str, name: str) -> str:
         row = await store.one(identity_of, {"tenant": tenant, "kind": each, "address": normal_address(each, given)})
         if row is not None:
             return str(row["person"])
-    return ""
+    row = await store.one(_person_of_case, {"tenant": tenant, "number": "".join(name.split())})
+    return "" if row is None else str(row["person"])
 
 
 async def show_person(store: Store, tenant: str, id: str) -> PersonView | None:
@@ -173,6 +193,7 @@ async def show_person(store: Store, tenant: str, id: str) -> PersonView | None:
         customer=next((row["customer"] for row in rows if row["customer"]), ""),
         language=next((row["language"] for row in rows if row["language"]), ""),
         people=ids,
+        names={row["id"]: row["name"] for row in rows},
         identities=[_identity(row) for row in sorted(addresses, key=lambda row: (row["created"], row["kind"]))],
         cases=[
             {**row, "updated": from_micros(row["updated"])}

@@ -26,6 +26,7 @@ __all__ = [
     "Track",
     "Understand",
     "decide",
+    "says_something",
 ]
 
 
@@ -164,10 +165,15 @@ def _receive(state: CaseState, received: events.Received, now: datetime) -> tupl
     return (received,)
 
 
+def says_something(received: events.Received) -> bool:
+    """Whether the customer got in touch with it: neither a machine, nor a line that went dead, nor a mere score."""
+    return not received.automatic and received.request not in ("ended", "rating")
+
+
 def _about_calling(state: CaseState, received: events.Received, now: datetime) -> tuple[CaseEvent, ...]:
     """Somebody asks to be called, or comes back before that."""
     route = received.route
-    if received.contact in state.contacts or received.automatic or received.request in ("ended", "rating"):
+    if received.contact in state.contacts or not says_something(received):
         return ()
     if received.request == callback.KIND:
         number = route.address.address if route.address.address.startswith("+") else ""

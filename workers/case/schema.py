@@ -4,7 +4,7 @@
 are microseconds since 1970; 0 means never.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
 from bus.store.schema import metadata
 
@@ -40,12 +40,17 @@ cases = Table(
     _number("due"),
     _number("created"),
     _number("updated"),
+    Column("callback", Integer, nullable=False),
     _text("snapshot"),
     Index("uq_cases_tenant_number", "tenant", "number", unique=True),
     Index("ix_cases_tenant_status", "tenant", "status", "due"),
     Index("ix_cases_tenant_person", "tenant", "person"),
+    Index(
+        "ix_cases_tenant_callback", "tenant", sqlite_where=text("callback = 1"), postgresql_where=text("callback = 1")
+    ),
 )
-"""`snapshot` is `CaseState` as JSON. `due` is the earliest open promise."""
+"""`snapshot` is `CaseState` as JSON. `due` is the earliest open promise. `callback`: 1 while somebody waits to be
+called back; few do, and only those are in its index, so that every contact can ask."""
 
 case_event = Table(
     "case_event",

@@ -110,7 +110,7 @@ class WorkItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class CaseTimer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A timer of a case that fired, on `case.timer` under the case id. `kind`: closing-notice, reminder, hold,
-    promise, promise-warning, service."""
+    promise, promise-warning, service, survey, callback, came-back."""
 
     tenant: str
     case: str

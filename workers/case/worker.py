@@ -13,7 +13,7 @@ from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
 from bus.message import Reply, Status, decode
 from bus.store.port import Store
 from bus.telemetry import Metrics
-from workers.case import callback, events, model
+from workers.case import callback, coming_back, events, model
 from workers.case.calling import end_call, ran_out
 from workers.case.changes import Draft, load_case, load_cases, reply_id
 from workers.case.consent import permits_survey
@@ -97,6 +97,9 @@ class CaseWorker:
             await self._ask_satisfaction(draft)
         elif timer.kind == callback.KIND:
             ran_out(draft, self._pack, timer.detail)
+        elif timer.kind == coming_back.KIND:
+            for event in coming_back.heard_elsewhere(draft.state, timer.detail, draft.now):
+                draft.tell(event)
         elif timer.kind == "hold":
             self._hold_goes_on(draft, timer.detail)
 

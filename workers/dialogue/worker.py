@@ -5,20 +5,21 @@ from collections.abc import Sequence
 
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
-from bus.delivery.outcome import NOTHING, Outcome
+from bus.delivery.outcome import NOTHING, Outcome, SetTimer
 from bus.errors import PoisonError, TransientError
 from bus.log.port import Record, StoredRecord
 from bus.log.topics import DEPARTMENTS, lane_of, work_topic
 from bus.message import decode, derive_id, derive_number, encode, envelope
 from bus.store.ahead import Ahead
 from bus.store.conversation import heard_write
-from bus.store.port import Store
+from bus.store.port import Row, Store
 from bus.telemetry import Metrics
 from workers.case import events
 from workers.case.changes import Draft, load_case, load_cases
+from workers.case.coming_back import news_for, waiting_for_a_call
 from workers.case.model import CaseState
 from workers.case.praise import Colleagues
-from workers.case.rules import Open
+from workers.case.rules import Open, says_something
 from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
 from workers.dialogue.ahead import QUESTIONS, look_ahead
@@ -69,6 +70,7 @@ class DepartmentWorker:
         )
         self._conversation = Conversation(self.group, {procedure.name: procedure for procedure in self.procedures})
         self._cache: dict[tuple[str, str], CaseState] = {}
+        self._waiting: dict[str, Sequence[Row]] = {}
 
     @property
     def topics(self) -> Sequence[str]:
@@ -79,6 +81,7 @@ class DepartmentWorker:
         """Read the cases of a batch at once, and what will be asked about its contacts."""
         places = [(record.headers.get("tenant", ""), record.key) for record in batch]
         self._cache.update(await load_cases(self._store, places))
+        self._waiting = {tenant: await waiting_for_a_call(self._store, tenant) for tenant in {t for t, _ in places}}
         if len(batch) < WORTH_LOOKING_AHEAD:
             return
         items: list[WorkItem] = []
@@ -116,7 +119,20 @@ class DepartmentWorker:
         if not item.contact.automatic:
             await settle_unsent(turn)
         self._count(turn)
+        draft.timers.extend(await self._off_the_list(turn, draft))
         return turn.finish()
+
+    async def _off_the_list(self, turn: Turn, draft: Draft) -> Sequence[SetTimer]:
+        """Whoever was heard here need not be called back in another case; nor who just proved to be somebody else."""
+        mine = [each for each in draft.events if isinstance(each, events.Received)]
+        if not any(says_something(each) for each in mine):
+            return ()
+        tenant = turn.tenant
+        waiting = self._waiting.get(tenant)
+        if waiting is None:
+            waiting = await waiting_for_a_call(self._store, tenant)
+        people = {turn.item.person, draft.state.person, turn.state.person}
+        return await news_for(self._store, turn.state, people, turn.contact.received_at, waiting)
 
     def _count(self, turn: Turn) -> None:
         metrics = self._metrics

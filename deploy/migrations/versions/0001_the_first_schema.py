@@ -77,10 +77,18 @@ def _tables() -> None:
         sa.Column("due", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("created", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("updated", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("callback", sa.Integer(), nullable=False),
         sa.Column("snapshot", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_cases")),
     )
     with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_cases_tenant_callback",
+            ["tenant"],
+            unique=False,
+            sqlite_where=sa.text("callback = 1"),
+            postgresql_where=sa.text("callback = 1"),
+        )
         batch_op.create_index("ix_cases_tenant_person", ["tenant", "person"], unique=False)
         batch_op.create_index("ix_cases_tenant_status", ["tenant", "status", "due"], unique=False)
         batch_op.create_index("uq_cases_tenant_number", ["tenant", "number"], unique=True)
