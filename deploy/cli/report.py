@@ -31,12 +31,13 @@ _COLUMNS = {
 @click.option("--since", type=_DAY, help="First day; default six days before the last.")
 @click.option("--until", type=_DAY, help="Last day, included; default today.")
 @click.option("--by", default="day", show_default=True, help="Of day, channel, department, language, operator.")
+@click.option("--only", multiple=True, metavar="DIMENSION=VALUE", help="Count this alone; again for another dimension.")
 @click.option("--csv", "as_csv_", is_flag=True, help="Print CSV, safe for spreadsheets.")
 @data_options
 @json_option
 @async_command
 async def reports(
-    since: datetime | None, until: datetime | None, by: str, as_csv_: bool, data: Path | None,
+    since: datetime | None, until: datetime | None, by: str, only: tuple[str, ...], as_csv_: bool, data: Path | None,
     config_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """First answer, resolution, promises, holds, satisfaction, praise, abandoned.
@@ -48,7 +49,7 @@ async def reports(
     from workers.desk.report_csv import as_csv
 
     try:
-        asked: Asked = asked_for(_iso(since), _iso(until), by)
+        asked: Asked = asked_for(_iso(since), _iso(until), by, _chosen(only))
     except ValueError as error:
         fail(_WRONG[str(error)], code=2)
     flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}}
@@ -67,9 +68,15 @@ async def reports(
         print_table((*report.by, *_COLUMNS.values()), rows, empty="")
 
 
+def _chosen(only: tuple[str, ...]) -> dict[str, str]:
+    parts = [each.partition("=") for each in only]
+    return {name: value for name, _, value in parts}
+
+
 _WRONG = {
     "day": "a day is written as 2026-03-27",
     "by": "--by takes day, channel, department, language and operator, separated by commas",
+    "only": "--only takes channel, department, language or operator, as in --only channel=email",
     "span": "the last day is not before the first, and at most 400 days lie between them",
 }
 

@@ -37,6 +37,7 @@ KINDS = {
     "reply_callback": Reply,
     "look": Look,
     "case_state_chained": CaseState,
+    "case_state_granted": CaseState,
 }
 """By file. A record that got a field later has a further file with it; what was written before stays as it is."""
 

@@ -34,7 +34,7 @@ def what_is_wrong(file: OrderFile) -> Wrong | None:
             continue
         others = sum(other.amount for other in file.charges if other.id != charge.id)
         if others >= file.order.total:
-            repaid = any(refund.charge == charge.id for refund in file.refunds)
+            repaid = any(r.charge == charge.id and r.reason == "duplicate" for r in file.refunds)
             return Wrong(reason="duplicate", charge=charge, amount=charge.amount, repaid=repaid)
     difference = sum(
         (line.price - line.shelf_price) * line.quantity for line in file.lines if line.price > line.shelf_price

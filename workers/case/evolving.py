@@ -102,7 +102,7 @@ def _replied(state: CaseState, event: events.ReplyPlanned) -> dict[str, Any]:
         "disclosed": state.disclosed or (event.actor == model.MACHINE and not event.to_person),
     }
     if event.actor != model.MACHINE:
-        changed |= {"status": model.WAITING_CUSTOMER, "supervisor": ""}
+        changed |= {"status": model.WAITING_CUSTOMER, **_supervised(state, event.actor)}
         changed["helpers"] = tuple(dict.fromkeys((*state.helpers, event.actor)))[-KEPT_HELPERS:]
     if state.hold is not None and state.hold.channel == event.channel:
         changed["hold"] = replace(state.hold, heard=event.at, warned=False)
@@ -126,6 +126,8 @@ def _hold_returned(state: CaseState, event: events.HoldReturned) -> dict[str, An
 
 def _assigned(state: CaseState, event: events.Assigned) -> dict[str, Any]:
     changed: dict[str, Any] = {"assignee": event.to}
+    if state.supervisor_for and event.to:
+        changed |= _supervised(state, event.to)
     if event.to and state.hold is not None and state.hold.reason == "busy":
         changed["hold"] = replace(state.hold, reason="looking")
     return changed
@@ -154,7 +156,25 @@ def _ended(state: CaseState, event: events.ProcedureEnded) -> dict[str, Any]:
 
 
 def _acted(state: CaseState, event: events.Acted) -> dict[str, Any]:
-    return {"done": (*state.done, f"{event.action}:{event.reference}")}
+    changed: dict[str, Any] = {"done": (*state.done, f"{event.action}:{event.reference}")}
+    if event.action == events.GOODWILL:
+        given = state.goodwill.get(event.currency, 0) + event.amount
+        changed["goodwill"] = {**state.goodwill, event.currency: given}
+    return changed
+
+
+def _supervised(state: CaseState, by: str) -> dict[str, Any]:
+    """Somebody looks after the case. Whoever called for help himself is not the help."""
+    return {} if by == state.supervisor_for else {"supervisor": "", "supervisor_for": ""}
+
+
+def _stepped_in(state: CaseState, event: events.SteppedIn) -> dict[str, Any]:
+    came = _supervised(state, event.actor) if state.supervisor_for else {}
+    return {"joined": tuple(dict.fromkeys((*state.joined, event.actor))), **came}
+
+
+def _supervisor_called(_state: CaseState, event: events.SupervisorCalled) -> dict[str, Any]:
+    return {"supervisor": event.reason, "supervisor_for": "" if event.actor == model.MACHINE else event.actor}
 
 
 def _proven(state: CaseState, event: events.ProofGiven) -> dict[str, Any]:
@@ -214,7 +234,7 @@ def _reopened(state: CaseState, _event: events.Reopened) -> dict[str, Any]:
     return {
         "status": model.OPEN, "outcome": "", "anything_else_asked": None, "anything_else_answered": None,
         "with_person": False, "pending": None, "procedure": None, "paused": (), "hold": None, "supervisor": "",
-        "joined": (),
+        "supervisor_for": "", "joined": (),
         "ended": "", "survey_asked": None,
         "first_answer": None, "resolution": None,
     }  # fmt: skip
@@ -256,7 +276,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.Warned: lambda state, event: {"warned": True},
     events.Assigned: _assigned,
     events.Offered: lambda state, event: {"offered": event.to if event.how == "made" else ""},
-    events.SteppedIn: lambda state, event: {"joined": tuple(dict.fromkeys((*state.joined, event.actor)))},
+    events.SteppedIn: _stepped_in,
     events.CallBackAsked: callback.asked,
     events.CallBackTried: callback.tried,
     events.CallBackMissed: callback.missed,
@@ -265,7 +285,7 @@ _EVOLVE: dict[type, Callable[[CaseState, Any], dict[str, Any]]] = {
     events.HoldWarned: lambda state, event: {"hold": replace(state.hold, warned=True) if state.hold else None},
     events.HoldReturned: _hold_returned,
     events.HoldEnded: lambda state, event: {"hold": None},
-    events.SupervisorCalled: lambda state, event: {"supervisor": event.reason},
+    events.SupervisorCalled: _supervisor_called,
     events.ConversationEnded: lambda state, event: {"ended": event.reason, "status": model.WAITING_PERSON},
     events.PraiseGiven: lambda state, event: {"praised": True},
     events.SurveyAsked: lambda state, event: {"survey_asked": event.at},

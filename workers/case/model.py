@@ -232,6 +232,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     hold: Hold | None = None
     supervisor: str = ""
     """Why a supervisor is called, until a person has answered; empty when nobody is."""
+    supervisor_for: str = ""
+    """Who called the supervisor and goes on beside; until somebody else has come. Empty when a rule called."""
     ended: str = ""
     """Why a live conversation was ended (`workers.case.protection.REASONS`), until the case is opened again."""
     helpers: tuple[str, ...] = ()
@@ -243,6 +245,8 @@ class CaseState(_Struct, frozen=True, kw_only=True):
     """The last score, 1 to 5; 0: none was given."""
     done: tuple[str, ...] = ()
     """What was done for the customer, as `action:reference`."""
+    goodwill: dict[str, int] = {}
+    """What was given on top in this case without a duty: minor units by currency."""
     chain: str = ""
     """The digest of the last event (`workers.case.chain`)."""
     created: datetime

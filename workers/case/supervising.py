@@ -11,7 +11,22 @@ from workers.case.changes import Draft
 from workers.case.model import CaseState
 from workers.case.rules import Refused
 
-__all__ = ["advise", "step_in", "take_over"]
+__all__ = ["REASONS", "advise", "call", "step_in", "take_over"]
+
+REASONS = ("wish", "decision", "limit", "help")
+"""Why a person calls a supervisor: the customer wishes it, a decision is needed, more than the role may approve, help
+is needed now."""
+
+
+def call(state: CaseState, *, reason: str, actor: str, now: datetime) -> Outcome:
+    """Call a supervisor to the case. Whoever calls goes on with it; the call stands until somebody else has come, and
+    again with the same reason it changes nothing. Raises Refused with `reason`."""
+    draft = _open(state, now)
+    if reason not in REASONS:
+        raise Refused(("reason",))
+    if (state.supervisor, state.supervisor_for) != (reason, actor):
+        draft.tell(events.SupervisorCalled(at=now, actor=actor, reason=reason))
+    return draft.outcome()
 
 
 def step_in(state: CaseState, *, actor: str, now: datetime) -> Outcome:

@@ -15,7 +15,7 @@ from bus.delivery.outcome import NOTHING, Outcome
 from bus.errors import Conflict
 from bus.message import clean_text
 from bus.store.port import Effect, Store
-from workers.case import commands
+from workers.case import commands, supervising
 from workers.case.changes import Draft, load_case
 from workers.case.model import CaseState
 from workers.case.promised import undertakings
@@ -128,6 +128,12 @@ class Actions:
             tenant,
             case,
             lambda state, now: commands.end(state, pack=pack, reason=reason, written=written, actor=person, now=now),
+        )
+
+    async def escalate(self, tenant: str, case: str, person: str, reason: str) -> None:
+        """Call a supervisor."""
+        await self.change(
+            tenant, case, lambda state, now: supervising.call(state, reason=reason, actor=person, now=now)
         )
 
     async def close(self, tenant: str, case: str, person: str, outcome: str) -> None:

@@ -54,6 +54,8 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True):
     joined: tuple[str, ...]
     status: str
     tone: str
+    supervisor: str
+    """Why a supervisor was called; empty when nobody was."""
     due: datetime | None
     created: datetime
     score: int
@@ -122,6 +124,6 @@ def _row(state: CaseState, reasons: tuple[Reason, ...], name: str) -> RiskRow:
     return RiskRow(
         id=state.id, number=state.number, name=name or _called(state), subject=state.subject, channel=state.channel,
         language=state.language, department=state.department, assignee=state.assignee, joined=state.joined,
-        status=state.status, tone=state.tone, due=state.due, created=state.created, score=score(reasons),
-        reasons=reasons,
+        status=state.status, tone=state.tone, supervisor=state.supervisor, due=state.due, created=state.created,
+        score=score(reasons), reasons=reasons,
     )  # fmt: skip

@@ -22,6 +22,10 @@ _MAX_BODY = 16 * 1024
 T = TypeVar("T")
 
 
+class _Find(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+
+
 class _Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: str
     into: str
@@ -49,6 +53,7 @@ class PeoplePages:
         people = "/desk/api/people"
         return [
             web.get(people + "/{person}", self._gate.reading(self._show)),
+            web.post(people + "/find", self._gate.changing(self._find)),
             web.post(people + "/merge", self._gate.changing(self._merge)),
             web.post(people + "/split", self._gate.changing(self._split)),
             web.post(people + "/vouch", self._gate.changing(self._vouch)),
@@ -56,6 +61,14 @@ class PeoplePages:
 
     async def _show(self, request: web.Request, session: Session) -> web.StreamResponse:
         return await self._view(session, request.match_info["person"])
+
+    async def _find(self, request: web.Request, session: Session) -> web.StreamResponse:
+        """By what people have at hand: an address, a number of a customer or of a case. It is asked for in the body,
+        because addresses of requests are written down in more places than one."""
+        body = await _body(request, _Find)
+        if body is None:
+            return refuse(400, "form")
+        return await self._view(session, await merging.find_person(self._store, session.tenant, body.name.strip()))
 
     async def _merge(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Merge)

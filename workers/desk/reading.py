@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, or_, select
 
-from bus.clock import Clock, from_micros, to_micros
+from bus.clock import Clock, from_micros
 from bus.log.topics import LIVE_CHANNELS
 from bus.message import decode
 from bus.store.port import Row, Store
 from workers.case.hold import LIMIT
-from workers.case.model import CLOSED, WAITING_PERSON, CaseState, Route
+from workers.case.merging import family
+from workers.case.model import CLOSED, WAITING_PERSON, CallBack, CaseState, Route
 from workers.case.protection import may_end
 from workers.case.schema import case_event, cases, person
 from workers.case.service import FIRST_ANSWER, RESOLUTION
@@ -22,6 +23,9 @@ __all__ = ["CaseView", "QueueRow", "Reading", "UnknownCase"]
 
 QUEUE_LIMIT = 500
 """Rows per view: more than a person can read, few enough to send at each change."""
+
+OTHERS_SHOWN = 20
+"""Other cases of a customer beside the open one, the newest: what somebody still remembers."""
 
 PICTURES = frozenset({"application/pdf", "image/tiff", "image/jpeg", "image/png"})
 """What a letter may be and the desk can show as a picture."""
@@ -40,7 +44,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the queue. `due` is the earliest open promise and `promised` when it was given."""
+    """One line of the queue. `due` is the earliest open promise or service time whose clock runs, and `promised` since
+    when that one counts."""
 
     id: str
     number: str
@@ -76,6 +81,11 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     satisfaction: int
     """The last score, 1 to 5; 0 when there is none."""
+    callback: CallBack | None
+    """Whom to call, while somebody is to be called."""
+    person: str
+    goodwill: Mapping[str, int]
+    """Given on top in this case so far: minor units by currency."""
     targets: tuple[Mapping[str, Any], ...]
     """What the company promises everybody: `name` (first-answer, resolution), `until`, `kept`, `missed`, `paused`."""
     may_end: bool
@@ -118,19 +128,11 @@ _CLOSED = (
 VIEWS = {"waiting": _WAITING, "software": _SOFTWARE, "closed": _CLOSED}
 
 _ONE = select(cases).where(cases.c.tenant == bindparam("tenant"), cases.c.id == bindparam("id"))
-_OF_PERSON = (
-    select(cases)
-    .where(cases.c.tenant == bindparam("tenant"), cases.c.person == bindparam("person"))
-    .order_by(cases.c.updated.desc())
-    .limit(20)
-)
+_OF_PEOPLE = select(cases).where(cases.c.tenant == bindparam("tenant"))
 _EVENTS = (
     select(case_event)
     .where(case_event.c.tenant == bindparam("tenant"), case_event.c.case_id == bindparam("case_id"))
     .order_by(case_event.c.seq)
-)
-_PROMISED = select(case_event.c.case_id, case_event.c.data).where(
-    case_event.c.tenant == bindparam("tenant"), case_event.c.kind == "promise-made"
 )
 _RECEIVED = select(case_event.c.case_id, case_event.c.seq, case_event.c.data).where(
     case_event.c.tenant == bindparam("tenant"), case_event.c.kind == "received"
@@ -179,17 +181,16 @@ class Reading:
         """Everything about one case. Raises UnknownCase."""
         row = await self._case_row(tenant, case)
         state = decode(row["snapshot"].encode(), CaseState)
-        related = [row]
-        if state.person:
-            others = await self._store.all(_OF_PERSON, {"tenant": tenant, "person": state.person})
-            related += [other for other in others if other["id"] != case]
-        rows = await self._rows(tenant, related)
+        rows = await self._rows(tenant, [row, *await self._others(state)])
         return CaseView(
             row=rows[0],
             hold=_waiting(state),
             with_person=state.with_person,
             outcome=state.outcome,
             satisfaction=state.satisfaction,
+            callback=state.callback,
+            person=state.person,
+            goodwill=state.goodwill,
             targets=tuple(_targets(state)),
             may_end=may_end(state),
             proof=state.proof,
@@ -200,13 +201,30 @@ class Reading:
                 if name != "link"  # a confirmation page is a way in, never a way to answer
             ),
             promises=tuple(
-                {"id": p.id, "what": p.what, "by": p.by, "until": p.until, "made": p.made, "broke": p.broke is not None}
+                {
+                    "id": p.id,
+                    "what": p.what,
+                    "by": p.by,
+                    "until": p.until,
+                    "made": p.made,
+                    "warned": p.warned,
+                    "broke": p.broke,
+                }
                 for p in state.open_promises()
             ),
             events=tuple(await self.events(tenant, case)),
             files=tuple(_file(found) for found in await self.files(tenant, case)),
             others=tuple(rows[1:]),
         )
+
+    async def _others(self, state: CaseState) -> Sequence[Row]:
+        """The newest other cases of the same human being, under whatever name he wrote."""
+        if not state.person:
+            return ()
+        people = await family(self._store, state.tenant, state.person)
+        found = await self._store.by_keys(_OF_PEOPLE, cases.c.person, people, {"tenant": state.tenant})
+        others = (row for row in found if row["id"] != state.id)
+        return sorted(others, key=lambda row: row["updated"], reverse=True)[:OTHERS_SHOWN]
 
     async def _case_row(self, tenant: str, case: str) -> Row:
         row = await self._store.one(_ONE, {"tenant": tenant, "id": case})
@@ -218,18 +236,12 @@ class Reading:
         """Rows with names and the start of each promise, in a bounded number of statements."""
         if not found:
             return []
-        ids = [row["id"] for row in found]
         people = sorted({row["person"] for row in found if row["person"]})
         own = {"tenant": tenant}
         named = await self._store.by_keys(_PERSONS, person.c.id, people, own)
         names = {row["id"]: row["name"] for row in named}
-        started: dict[tuple[str, int], datetime] = {}
-        for event in await self._store.by_keys(_PROMISED, case_event.c.case_id, ids, own):
-            made = msgspec.json.decode(event["data"])
-            until = to_micros(datetime.fromisoformat(made["promise"]["until"]))
-            started[event["case_id"], until] = datetime.fromisoformat(made["at"])
         gone = await self._gone(tenant, [row["id"] for row in found if row["channel"] in LIVE_CHANNELS])
-        return [_queue_row(row, names.get(row["person"], ""), started, row["id"] not in gone) for row in found]
+        return [_queue_row(row, names.get(row["person"], ""), row["id"] not in gone) for row in found]
 
     async def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Of cases on live channels those whose customer no longer waits: hung up, or asked to be called back."""
@@ -251,7 +263,16 @@ def _waiting(state: CaseState) -> Waiting | None:
     return None if hold is None else Waiting(heard=hold.heard, due=hold.heard + LIMIT, reason=hold.reason)
 
 
-def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime], there: bool) -> QueueRow:
+def _begun(state: CaseState) -> datetime | None:
+    """Since when the time passes that `due` ends: of the promise, or of the service time."""
+    for promise in state.open_promises():
+        if state.due in (promise.until, promise.broke):
+            return promise.made
+    targets = (target for target in (state.first_answer, state.resolution) if target is not None)
+    return next((target.since for target in targets if target.until == state.due), None)
+
+
+def _queue_row(row: Row, name: str, there: bool) -> QueueRow:
     state = decode(row["snapshot"].encode(), CaseState)
     route = state.route()
     flags = [state.tone] if state.tone in ("angry", "abusive") else []
@@ -283,7 +304,7 @@ def _queue_row(row: Row, name: str, started: Mapping[tuple[str, int], datetime],
         created=state.created,
         updated=state.updated,
         due=from_micros(row["due"]) if row["due"] else None,
-        promised=started.get((state.id, row["due"])),
+        promised=_begun(state),
         hold=_waiting(state),
         waits=state.waits_since,
         offered=state.offered,

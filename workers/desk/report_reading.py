@@ -1,6 +1,6 @@
 """Reading timelines for a report, a day at a time and some cases at a time, so that a year fits into memory."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -41,10 +41,13 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
 
 
 async def read_report(
-    store: Store, tenant: str, *, since: date, until: date, by: Sequence[str], zone: ZoneInfo
-) -> Report:
-    """The report of the days from `since` to `until`, both included. Raises ValueError for a span that is empty or
-    longer than MOST_DAYS."""
+    store: Store, tenant: str, *, since: date, until: date, by: Sequence[str], zone: ZoneInfo,
+    only: Mapping[str, str] | None = None,
+) -> Report:  # fmt: skip
+    """The report of the days from `since` to `until`, both included, as `reports.report` counts them.
+
+    Raises ValueError for a span that is empty or longer than MOST_DAYS.
+    """
     days = (until - since).days + 1
     if not 0 < days <= MOST_DAYS:
         raise ValueError("span")
@@ -53,8 +56,9 @@ async def read_report(
         begin, end = (day_start(since + timedelta(days=number + more), zone) for more in (0, 1))
         found += [measure async for measure in measures_between(store, tenant, begin, end)]
     return report(
-        found, since=day_start(since, zone), until=day_start(until + timedelta(days=1), zone), by=by, zone=zone
-    )
+        found, since=day_start(since, zone), until=day_start(until + timedelta(days=1), zone), by=by, zone=zone,
+        only=only,
+    )  # fmt: skip
 
 
 async def measures_between(store: Store, tenant: str, since: datetime, until: datetime) -> AsyncIterator[Measure]:

@@ -14,7 +14,7 @@ from workers.desk.gate import Gate, answer, refuse
 from workers.desk.login import Session
 from workers.desk.report_asked import asked_for, read_asked
 from workers.desk.report_csv import as_csv
-from workers.desk.reports import DIMENSIONS
+from workers.desk.reports import CHOSEN, DIMENSIONS
 from workers.desk.roles import REPORTS, WALLBOARD, may
 from workers.desk.wallboard import WallReading
 from workers.packs.hours import OpeningHours
@@ -84,13 +84,15 @@ class FigurePages:
         return tenant
 
     async def _reports(self, request: web.Request, session: Session) -> web.StreamResponse:
-        """`since` and `until` as days, `by` separated by commas, `form` json or csv."""
+        """`since` and `until` as days, `by` separated by commas, one value of a dimension to count alone
+        (`channel=email`), `form` json or csv."""
         query = request.query
         form = query.get("form", "json")
         if form not in ("json", "csv"):
             return refuse(400, "form")
         try:
-            asked = asked_for(query.get("since", ""), query.get("until", ""), query.get("by", "day"))
+            only = {name: query.get(name, "") for name in CHOSEN}
+            asked = asked_for(query.get("since", ""), query.get("until", ""), query.get("by", "day"), only)
         except ValueError:
             return refuse(400, "form", dimensions=DIMENSIONS)
         report = await read_asked(

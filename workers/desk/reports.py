@@ -18,11 +18,14 @@ from workers.case.events import CaseEvent
 from workers.case.model import MACHINE, Promise
 from workers.case.service import ANSWERS
 
-__all__ = ["DIMENSIONS", "MEASURED", "Figures", "Measure", "Report", "ReportRow", "measures", "report"]
+__all__ = ["CHOSEN", "DIMENSIONS", "MEASURED", "Figures", "Measure", "Report", "ReportRow", "measures", "report"]
 
 DIMENSIONS = ("day", "channel", "department", "language", "operator")
 """What figures can be told apart by. A day is one of the company's zone; the operator is whoever answered, promised or
 had the case, `machine` for software, and nobody (empty) where a figure shall count against nobody."""
+
+CHOSEN = ("channel", "department", "language", "operator")
+"""Dimensions of which one value can be chosen; days are chosen by the span."""
 
 MEASURED = (
     "received", "reply-planned", "closed", "promise-kept", "promise-broken", "service-missed", "hold-ended",
@@ -89,22 +92,40 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     by: tuple[str, ...]
+    only: Mapping[str, str]
+    """The value that a dimension had to have to be counted."""
+    values: Mapping[str, tuple[str, ...]]
+    """What there was in this span to choose from, by dimension."""
     rows: tuple[ReportRow, ...]
     total: Figures
 
 
-def report(found: Iterable[Measure], *, since: datetime, until: datetime, by: Sequence[str], zone: ZoneInfo) -> Report:
-    """Add up the measures from `since` up to `until` (not included), told apart by dimensions."""
+def report(
+    found: Iterable[Measure], *, since: datetime, until: datetime, by: Sequence[str], zone: ZoneInfo,
+    only: Mapping[str, str] | None = None,
+) -> Report:  # fmt: skip
+    """Add up the measures from `since` up to `until` (not included), told apart by dimensions; with `only` those alone
+    whose dimensions have these values."""
+    wanted = only or {}
+    values: dict[str, set[str]] = {name: set() for name in CHOSEN}
     groups: dict[tuple[str, ...], dict[str, list[int]]] = {}
     total: dict[str, list[int]] = {}
     for measure in found:
         if not since <= measure.at < until:
             continue
+        for name, known in values.items():
+            known.add(_value(measure, name, zone))
+        if any(_value(measure, name, zone) != value for name, value in wanted.items()):
+            continue
         key = tuple(_value(measure, name, zone) for name in by)
         groups.setdefault(key, {}).setdefault(measure.kind, []).append(measure.value)
         total.setdefault(measure.kind, []).append(measure.value)
     rows = tuple(ReportRow(of=dict(zip(by, key, strict=True)), figures=_figures(groups[key])) for key in sorted(groups))
-    return Report(since=since, until=until, by=tuple(by), rows=rows if by else (), total=_figures(total))
+    return Report(
+        since=since, until=until, by=tuple(by), only=wanted,
+        values={name: tuple(sorted(known)) for name, known in values.items()},
+        rows=rows if by else (), total=_figures(total),
+    )  # fmt: skip
 
 
 def measures(timeline: Sequence[CaseEvent]) -> list[Measure]:

@@ -20,11 +20,13 @@ from workers.case.hold import REASONS as REASONS_TO_WAIT
 from workers.case.protection import REASONS as REASONS_TO_END
 from workers.case.protection import may_end
 from workers.case.rules import Refused
+from workers.case.supervising import REASONS as REASONS_TO_CALL
 from workers.desk.actions import Actions, Changed, Writing
 from workers.desk.drafts import MODES, Drafts
 from workers.desk.facts import Facts
 from workers.desk.feed import DeskFeed, is_page_name
 from workers.desk.gate import Gate, Handler, answer, refuse
+from workers.desk.goodwill import Gift, Gifts
 from workers.desk.login import Session, Sessions
 from workers.desk.offer_web import OfferPages
 from workers.desk.people_web import PeoplePages
@@ -107,6 +109,7 @@ class DeskPages:
             store=store, signer=signer, clock=clock, hours=pack.policy.service.hours, gate=self._gate
         )
         self._praising = Praising(store=store, clock=clock, pack=pack, actions=self._actions)
+        self._gifts = Gifts(store=store, clock=clock, pack=pack, actions=self._actions)
         self._drafts = Drafts(store=store, clock=clock)
         self._presence = Presence(store=store, clock=clock)
         self._feed = DeskFeed(log=log, clock=clock, reading=self._reading, presence=self._presence)
@@ -136,8 +139,11 @@ class DeskPages:
             web.post(case + "/reply", change(_known(self._reply))),
             web.post(case + "/note", change(_known(self._note))),
             web.post(case + "/praise", change(_known(self._praise))),
+            web.post(case + "/goodwill", change(_known(self._goodwill))),
             web.post(case + "/draft", change(_known(self._draft))),
-            web.post(case + "/{action:take|release|assign|kept|answered|hold|end|close}", change(_known(self._act))),
+            web.post(
+                case + "/{action:take|release|assign|kept|answered|hold|end|escalate|close}", change(_known(self._act))
+            ),
         ]
 
     async def close(self) -> None:
@@ -193,6 +199,7 @@ class DeskPages:
                 "hold_reasons": REASONS_TO_WAIT,
                 "may_end": may_end(state),
                 "end_reasons": REASONS_TO_END,
+                "escalate_reasons": REASONS_TO_CALL,
                 "to_close": [{"rule": rule, "ok": rule not in missing} for rule in REASONS],
             }
         )
@@ -220,6 +227,13 @@ class DeskPages:
 
     async def _praise(self, request: web.Request, session: Session) -> web.StreamResponse:
         await self._praising.pass_on(session.tenant, request.match_info["case"], session.person)
+        return answer({})
+
+    async def _goodwill(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, Gift)
+        if body is None:
+            return refuse(400, "form")
+        await self._gifts.book(session.tenant, request.match_info["case"], session.person, session.role, body)
         return answer({})
 
     async def _draft(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -258,6 +272,8 @@ class DeskPages:
                 await self._actions.hold(*who, reason=body.reason)
             case "end":
                 await self._actions.end(*who, reason=body.reason, pack=self._pack)
+            case "escalate":
+                await self._actions.escalate(*who, reason=body.reason)
             case _:
                 await self._actions.close(*who, outcome=body.outcome)
         return answer({})

@@ -1,6 +1,7 @@
 """Systems of record: customers, orders, invoices, charges, refunds, returns, products; behind ports."""
 
 from workers.records.model import (
+    ON_TOP,
     Charge,
     Customer,
     Invoice,
@@ -16,6 +17,7 @@ from workers.records.ports import Records
 from workers.records.sql import SqlRecords
 
 __all__ = [
+    "ON_TOP",
     "Charge",
     "Customer",
     "Invoice",

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 __all__ = [
+    "ON_TOP",
     "Charge",
     "Customer",
     "Invoice",
@@ -16,6 +17,9 @@ __all__ = [
     "Refunded",
     "Return",
 ]
+
+ON_TOP = "goodwill"
+"""How the reason of a refund begins that no duty asked for: it settles nothing that is owed."""
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):

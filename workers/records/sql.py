@@ -15,6 +15,7 @@ from bus.store.port import Row, Store
 from bus.store.sql import insert_ignore
 from workers.records import schema
 from workers.records.model import (
+    ON_TOP,
     Charge,
     Customer,
     Invoice,
@@ -104,6 +105,7 @@ _settled = select(schema.goods_return.c.id).where(
                 schema.refund.c.tenant == schema.goods_return.c.tenant,
                 schema.refund.c.order_id == schema.goods_return.c.order_id,
                 schema.refund.c.at >= schema.goods_return.c.at,
+                ~schema.refund.c.reason.startswith(ON_TOP),
             ),
         ),
     ),
