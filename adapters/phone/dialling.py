@@ -4,7 +4,11 @@ A try is a reply of kind `callback` with a row here, written before the provider
 sent again (a process died, an answer was lost), the row says that it may have rung: then it is in doubt, and a person
 decides. The provider's requests carry the reply in their signed address; each moves the row once, whatever is repeated.
 
-    dialling -> ringing -> connecting (the representative pressed 1) -> talked -> over
+    dialling -> ringing -> connecting (the representative pressed 1) -> picked-up -> over
+
+What picks up may be a mailbox, and no machine knows for sure: detecting one takes seconds of silence and errs. The
+representative has heard it, so the representative says it: `*` ends the customer's leg, then `1` or `2` tells whether
+they talked. Who hangs up instead is asked at the desk.
 """
 
 import structlog
@@ -26,15 +30,20 @@ __all__ = ["STEPS", "Dialling"]
 
 log = structlog.get_logger()
 
-STEPS = ("answered", "key", "leg", "done", "status")
-"""Parts of the provider's addresses: the representative answered, pressed a key; the customer answered; the customer's
-leg is over; the representative's leg is over."""
+STEPS = ("answered", "key", "leg", "done", "said", "status")
+"""Parts of the provider's addresses: the representative answered, pressed a key; the customer's telephone was picked
+up; that leg is over; the representative said whether they talked; the representative's leg is over."""
+
+_TALKED, _NOBODY = "1", "2"
+
+_UNSAID = "unsaid"
+"""It was picked up, and whether they talked is still to be said."""
 
 _KEPT = 30 * 86_400_000_000
 """A try is known for 30 days: longer than any reply is tried."""
 
-_BEFORE = {"ringing": ("dialling",), "connecting": ("dialling", "ringing"), "talked": ("connecting",),
-           "over": ("dialling", "ringing", "connecting", "talked")}  # fmt: skip
+_BEFORE = {"ringing": ("dialling",), "connecting": ("dialling", "ringing"), "picked-up": ("connecting",),
+           "over": ("dialling", "ringing", "connecting", "picked-up")}  # fmt: skip
 
 
 class Dialling:
@@ -85,19 +94,34 @@ class Dialling:
             case "key":
                 return await self._key(row, form.get("Digits", ""))
             case "leg":
-                await self._move(reply, "talked")
+                await self._move(reply, "picked-up")
                 return self._renderer.hung_up()
             case "done":
-                talked = row["state"] == "talked" or form.get("DialCallStatus") in ("completed", "answered")
-                await self._end(row, "" if talked else "customer")
-                words = load_phrases()[row["language"]]
-                return self._renderer.hung_up(row["language"], "" if talked else words.bridge_missed)
+                if row["state"] != "picked-up" and form.get("DialCallStatus") not in ("completed", "answered"):
+                    return await self._missed(row)
+                await self._move(reply, "picked-up")
+                return self._renderer.bridge_ends(row["language"], self._url(reply, "said"))
+            case "said":
+                return await self._said(row, form.get("Digits", ""))
             case _:
-                await self._end(row, "" if row["state"] == "talked" else "representative")
+                told = ("delivered", _UNSAID) if row["state"] == "picked-up" else ("failed", "representative")
+                await self._end(row, *told)
                 return self._renderer.hung_up()
 
+    async def _said(self, row: Row, digits: str) -> bytes:
+        if digits == _NOBODY:
+            return await self._missed(row)
+        if digits == _TALKED:
+            await self._end(row, "delivered", "")
+        # Anything else says nothing: with the end of the call it is asked at the desk.
+        return self._renderer.hung_up()
+
+    async def _missed(self, row: Row) -> bytes:
+        await self._end(row, "failed", "customer")
+        return self._renderer.hung_up(row["language"], load_phrases()[row["language"]].bridge_missed)
+
     async def _key(self, row: Row, digits: str) -> bytes:
-        if digits != "1" or row["state"] in ("talked", "over"):
+        if digits != "1" or row["state"] in ("picked-up", "over"):
             return self._renderer.hung_up()
         # A repeated request finds it connecting already and hears the same again.
         await self._move(row["reply"], "connecting")
@@ -106,14 +130,14 @@ class Dialling:
             row["language"], row["line"], row["customer"], done=self._url(reply, "done"), leg=self._url(reply, "leg")
         )
 
-    async def _end(self, row: Row, missed: str) -> None:
+    async def _end(self, row: Row, state: str, reason: str) -> None:
         """Report once; first the report, then the row: a crash in between reports the same again."""
         if row["state"] == "over":
             return
         status = Status(
             reply=row["reply"], tenant=self._services.tenant, case=row["case_id"], channel="phone",
-            state="failed" if missed else "delivered", at=self._services.clock.now(), provider_id=row["call_sid"],
-            permanent=bool(missed), reason=missed,
+            state=state, at=self._services.clock.now(), provider_id=row["call_sid"], permanent=state == "failed",
+            reason=reason,
         )  # fmt: skip
         await self._services.status(status)
         await self._move(row["reply"], "over")

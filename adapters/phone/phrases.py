@@ -50,6 +50,7 @@ class Phrases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     callback_failed: str
     bridge: str
     bridge_dials: str
+    bridge_ends: str
     bridge_missed: str
     too_long: str
     voicemail: str

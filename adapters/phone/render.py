@@ -41,6 +41,9 @@ GIVE_UP_STEPS = 40
 _RING_S = 25
 """How long a person's telephone rings; then the caller hears words again, well within the promised 60 s."""
 
+_SAY_S = 8
+"""For the key that says how a call-back went: the telephone is at the ear, not in front of the eyes."""
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -114,8 +117,16 @@ class Renderer:
             "Number", (text(customer),), statusCallback=leg + self._override, statusCallbackMethod="POST",
             statusCallbackEvent="answered",
         )  # fmt: skip
-        dial = element("Dial", (number,), callerId=line, action=done + self._override, method="POST", timeout=_RING_S)
+        dial = element(
+            "Dial", (number,), callerId=line, action=done + self._override, method="POST", timeout=_RING_S,
+            hangupOnStar="true",
+        )  # fmt: skip
         return document(*self._says(words), dial)
+
+    def bridge_ends(self, language: str, action: str) -> bytes:
+        """The customer's leg is over, and somebody or something had picked up: did they talk?"""
+        words = (Line(text=load_phrases()[language].bridge_ends, language=language),)
+        return document(self._keys(action + self._override, self._says(words), _SAY_S), element("Hangup"))
 
     def hung_up(self, language: str = "", words: str = "") -> bytes:
         """The end of a call out, with a last word where there is one."""

@@ -44,9 +44,9 @@ call to somebody who did not answer three is a nuisance, and a written word is b
 
 MOST_TRIES = len(BETWEEN_TRIES) + 1
 
-RESULTS = ("talked", "customer", "representative", "doubt")
-"""How a try ended: they talked; the customer did not pick up; the representative did not, or it could not be tried;
-nobody knows whether it rang."""
+RESULTS = ("talked", "customer", "representative", "doubt", "unsaid")
+"""How a try ended: they talked; the customer was not there, or only a mailbox was; the representative did not pick up,
+or it could not be tried; nobody knows whether it rang; something picked up, and the person has not said what."""
 
 
 def ask(state: CaseState, number: str, line: str, now: datetime) -> tuple[CaseEvent, ...]:
@@ -87,9 +87,10 @@ def was_in_vain(
 def next_try(callback: CallBack, reason: str, now: datetime, hours: OpeningHours) -> datetime | None:
     """When to try again after a try that ended with `reason`, within `hours`; None after the last one.
 
-    In doubt, and when it was the representative who did not pick up, a person decides at once.
+    In doubt, when the person has yet to say how it went, and when it was the representative who did not pick up, a
+    person decides at once.
     """
-    if reason in ("representative", "doubt"):
+    if reason in ("representative", "doubt", "unsaid"):
         return now
     if callback.tries >= MOST_TRIES:
         return None

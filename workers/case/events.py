@@ -316,8 +316,9 @@ class CallBackTried(CaseEventBase, frozen=True, kw_only=True, tag="callback-trie
 
 
 class CallBackMissed(CaseEventBase, frozen=True, kw_only=True, tag="callback-missed"):
-    """A try found nobody. `reason`: customer, representative (did not pick up), doubt (nobody knows whether it rang);
-    `next_at`: the next try, None when there is none."""
+    """A try found nobody. `reason`: customer (nobody but a mailbox, at most), representative (did not pick up), doubt
+    (nobody knows whether it rang), unsaid (picked up; the person has yet to say by whom). `next_at`: the next try, None
+    when there is none."""
 
     reason: str
     next_at: datetime | None = None

@@ -128,7 +128,9 @@ class CaseWorker:
         told = status.reason if status.reason in callback.RESULTS else "representative"
         if status.reason == NOT_KNOWN:
             told = "doubt"
-        end_call(draft, self._pack, "talked" if status.state == "delivered" else told)
+        if status.state == "delivered":
+            told = "unsaid" if status.reason == "unsaid" else "talked"
+        end_call(draft, self._pack, told)
 
     def _count_promise(self, result: str) -> None:
         if self._metrics is not None:

@@ -101,9 +101,11 @@ async def test_first_the_representative_then_the_customer(
         assert dialled.text == JONAS
         assert address(connecting, "Dial", "callerId") == phone.GERMAN
         await line.post(address(connecting, "Number", "statusCallback"), CallSid="CA" + "c" * 32)
+        assert address(connecting, "Dial", "hangupOnStar") == "true"
+        ends = await line.post(address(connecting, "Dial"), CallSid=CALL, DialCallStatus="completed")
         assert line.workers.statuses == []
+        await line.post(address(ends, "Gather"), CallSid=CALL, Digits="1")
         await line.post(asked["StatusCallback"], CallSid=CALL, CallStatus="completed")
-        await line.post(address(connecting, "Dial"), CallSid=CALL, DialCallStatus="completed")
         (told,) = line.workers.statuses
         assert (told.reply, told.case, told.state, told.reason) == (reply.id, "k-1", "delivered", "")
 
@@ -134,6 +136,28 @@ async def test_who_did_not_pick_up_is_told(
         assert (status.state, status.permanent, status.reason) == ("failed", True, told)
         late = await line.post(address(await line.post(asked["Url"], CallSid=CALL), "Gather"), Digits="1")
         assert b"<Dial" not in late
+
+
+@pytest.mark.parametrize(
+    ("digits", "told"),
+    [("2", ("failed", True, "customer")), ("", ("delivered", False, "unsaid")), ("9", ("delivered", False, "unsaid"))],
+)
+async def test_a_mailbox_that_picks_up_is_no_talk(
+    phone: Any, engine: Any, clock: Any, tmp_path: Path, reply: Reply, digits: str, told: tuple[str, bool, str]
+) -> None:
+    """The provider says `completed` of a mailbox, too: only the representative knows, and says so or is asked."""
+    async with a_line(phone, engine, clock, tmp_path) as line:
+        await line.adapter.send(reply, 1)
+        (asked,) = line.double.calls
+        document = await line.post(address(await line.post(asked["Url"], CallSid=CALL), "Gather"), Digits="1")
+        await line.post(address(document, "Number", "statusCallback"), CallSid="CA" + "c" * 32)
+        ends = await line.post(address(document, "Dial"), CallSid=CALL, DialCallStatus="completed")
+        said = address(ends, "Gather")
+        for _ in range(2):
+            await line.post(said, CallSid=CALL, Digits=digits)
+            await line.post(asked["StatusCallback"], CallSid=CALL, CallStatus="completed")
+        (status,) = line.workers.statuses
+        assert (status.state, status.permanent, status.reason) == told
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,23 @@ async def test_first_the_person_then_the_customer_and_talking_keeps_the_promise(
     assert (state.callback, state.awaits_person(), state.assignee) == (None, False, "Mina")
 
 
+async def test_what_was_picked_up_by_nobody_knows_whom_is_said_by_the_person(shop: Any, understand: Any) -> None:
+    """Hung up without a word of it: no talk, no next try by itself, and the promise stays; then it was a mailbox."""
+    case = await asked(shop, understand)
+    reply = await call(shop, case)
+    assert reply is not None
+    await ended(shop, reply, "delivered", "unsaid")
+    state = await shop.case(case)
+    assert (state.callback.reply, state.callback.tries, state.assignee) == ("", 1, "Mina")
+    assert state.awaits_person()
+    draft = Draft(state, shop.clock.now())
+    end_call(draft, shop.pack, "customer", actor="Mina")
+    await shop.apply(draft.outcome())
+    state = await shop.case(case)
+    assert (state.callback.tries, state.assignee) == (1, "")
+    assert state.callback.next_at == shop.clock.now() + timedelta(minutes=15)
+
+
 async def test_three_tries_in_the_hours_of_work_and_then_in_writing(shop: Any, understand: Any) -> None:
     case = await asked(shop, understand)
     mail = shop.contact("Bitte rufen Sie mich an", sender=Party(kind="email", address="jonas@kunde.example"))
