@@ -32,6 +32,10 @@ the case's lane may be busy for a few."""
 JOINED = "joined"
 """Outcome of a case that was closed because what was written in it went to another one: no rule of closing is asked."""
 
+SATISFACTION = "satisfaction"
+"""Reason of a hand-over after a low score: whoever has said goodbye does not wait on the line, so no rule of handing
+over is asked."""
+
 _ASKED = (
     events.Received, events.Understood, events.ReplyPlanned, events.ReplyProgress, events.HandedOver, events.Closed,
     events.HoldWarned,
@@ -184,7 +188,7 @@ def _command(told: Sequence[CaseEvent], place: int, state: CaseState, supervisor
             return rules.Reply(actor=event.actor, planned=event)
         case events.ReplyProgress() if event.state != "withdrawn":
             return rules.Track(progress=event)
-        case events.HandedOver() if isinstance(following, events.PromiseMade):
+        case events.HandedOver() if isinstance(following, events.PromiseMade) and event.reason != SATISFACTION:
             promise = following.promise
             if promise.id != PERSON_PROMISE:
                 return None

@@ -107,6 +107,19 @@ async def test_the_same_rules_decide_the_same(shop: Any, understand: Any) -> Non
     assert [difference for each in found for difference in each.differences] == []
 
 
+async def test_who_is_followed_up_after_a_low_score_waits_for_nobody_by_the_rules_either(
+    shop: Any, understand: Any
+) -> None:
+    bye = await shop.hear(chat(shop, "Danke!"), understand("feedback.praise", department="desk", praise=True))
+    done = understand("talk.thanks_done", department="desk", answer="no", done=True)
+    await shop.hear(chat(shop, "Nein danke"), done)
+    await shop.hear(chat(shop, "1"), understand("", department="desk", decision="person"))
+    assert (await shop.case(bye.case)).supervisor == "satisfaction"
+    [found] = await compared(shop)
+    assert found.decisions > 5
+    assert found.differences == ()
+
+
 async def test_a_corrected_setting_says_whom_it_would_have_called(shop: Any, understand: Any) -> None:
     names = await a_week(shop, understand)
     before = len(shop.sent)
