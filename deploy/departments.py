@@ -86,7 +86,8 @@ def _department(core: Core) -> dict[str, Any]:
 def _offers(core: Core) -> Worker:
     from workers.desk.offering import OfferWorker
 
-    return OfferWorker(store=core.engine, clock=core.clock)
+    ready = core.pack.policy.protection.ready_after_break
+    return OfferWorker(store=core.engine, clock=core.clock, ready_after_break=ready)
 
 
 def _files(core: Core) -> Worker:

@@ -1,5 +1,6 @@
 """Roles and the interface for people and their work, through the running desk."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ from bus.log.port import StoredRecord
 from bus.log.topics import CASE_OFFERS
 from bus.message import encode
 from bus.store.port import Effect
+from bus.testing.clock import FakeClock
 from workers.case.work import Look
 from workers.desk.offering import OfferWorker
+from workers.desk.roster import Roster
 from workers.desk.staff import People, Staff
 
 
@@ -148,3 +151,32 @@ async def test_accepting_a_call_back_leads_to_the_number_or_says_why_not_now(hou
     assert [event["how"] for event in shown["events"] if event["kind"] == "callback-ended"] == ["talked"]
     assert shown["promises"] == []
     await client.close()
+
+
+async def test_the_page_says_that_a_break_is_over_and_comes_back_by_one_click(house: Any, soon: Any, eyes: Any) -> None:
+    await enter(house, Mina="representative")
+    # A break of ten minutes that began nine minutes and 57 seconds ago.
+    began = FakeClock(house.clock.now() - timedelta(minutes=9, seconds=57))
+    roster = Roster(store=house.engine, clock=began)
+    await roster.say("shop", "Mina", "break", minutes=10, reason="abuse")
+    page = await eyes.open_desk(house, language="de")
+    assert await page.locator("[data-key='rested']").count() == 0
+
+    async def over() -> bool:
+        await round_of_offers(house)
+        row = await roster.one("shop", "Mina")
+        return row is not None and row["state"] == "busy"
+
+    await soon(over)
+    await page.wait_for_selector("[data-key='rested']")
+    assert "Pause ist zu Ende" in await page.text_content("desk-offers")
+    assert await eyes.violations(page) == []
+    await page.click("[data-key='rested']")
+
+    async def back() -> bool:
+        row = await roster.one("shop", "Mina")
+        return row is not None and row["state"] == "ready"
+
+    await soon(back)
+    await page.wait_for_selector("[data-key='rested']", state="detached")
+    await page.context.close()

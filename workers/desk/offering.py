@@ -68,8 +68,9 @@ class OfferWorker:
     group = "offers"
     topics: Sequence[str] = (CASE_OFFERS,)
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, *, store: Store, clock: Clock, ready_after_break: bool = False) -> None:
+        """`ready_after_break`: whoever's break is over gets offers without having said so."""
+        self._store, self._clock, self._ready_after_break = store, clock, ready_after_break
         self._roster = Roster(store=store, clock=clock)
 
     async def prepare(self, batch: Sequence[StoredRecord]) -> None:
@@ -82,7 +83,9 @@ class OfferWorker:
         versions, people = await self._roster.present(tenant)
         if not people and not rows:
             return NOTHING
-        return await _Round(self._store, self._clock.now(), tenant, rows, versions, people).decide()
+        return await _Round(
+            self._store, self._clock.now(), tenant, rows, versions, people, ready_after_break=self._ready_after_break
+        ).decide()
 
 
 class _Round:
@@ -90,9 +93,10 @@ class _Round:
 
     def __init__(
         self, store: Store, now: datetime, tenant: str, rows: dict[str, Row], versions: Mapping[str, int],
-        people: Sequence[Present],
+        people: Sequence[Present], *, ready_after_break: bool,
     ) -> None:  # fmt: skip
         self._store, self._now, self._tenant = store, now, tenant
+        self._ready_after_break = ready_after_break
         self._rows, self._versions, self._people = rows, versions, people
         self._cases: dict[str, CaseState] = {}
         self._later: list[datetime] = []
@@ -105,13 +109,14 @@ class _Round:
         found = await load_cases(self._store, [(self._tenant, case) for case in missing])
         self._cases.update({state.id: state for state in found.values()})
         hands = {case: rules.hand_of(self._cases[case]) for case in {*live, *(o.case for o in before)} & {*self._cases}}
-        settled = rules.settle(self._now, self._people, before, hands)
+        settled = rules.settle(self._now, self._people, before, hands, ready_after_break=self._ready_after_break)
         standing = {o.case: o for o in before} | settled.offers
         made = await self._match(settled.people, standing, await self._loads(live))
         offers = standing | {offer.case: offer for offer in made}
         changed = {o.case: o for o in offers.values() if o not in before}
         self._later += [o.expires for o in offers.values() if o.state == rules.OFFERED]
         self._later += [p.seen + ABSENT_AFTER for p in settled.people.values() if p.state != rules.AWAY]
+        self._later += [p.until for p in settled.people.values() if p.until is not None]
         outcome = self._timelines(settled, made)
         writes = [move_offer(self._tenant, o, self._rows.get(o.case)) for o in changed.values()]
         writes += [self._moved(p) for p in settled.people.values() if p not in self._people]
@@ -200,7 +205,8 @@ class _Round:
             params={
                 "b_tenant": self._tenant, "b_name": person.staff.name,
                 "b_version": self._versions[person.staff.name], "b_state": person.state, "b_reason": person.reason,
-                "b_since": to_micros(person.since), "b_until": 0, "b_case": person.case,
+                "b_since": to_micros(person.since), "b_until": 0 if person.until is None else to_micros(person.until),
+                "b_case": person.case,
             },
             expect=1,
         )  # fmt: skip

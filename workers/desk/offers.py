@@ -21,6 +21,7 @@ __all__ = [
     "ABSENT_AFTER",
     "AWAY",
     "BREAK",
+    "BREAK_OVER",
     "BUSY",
     "COOL_OFF",
     "EXPIRES",
@@ -51,6 +52,9 @@ READY, BUSY, WRAP_UP, BREAK, AWAY = "ready", "busy", "wrap-up", "break", "away"
 STATES = (READY, BUSY, WRAP_UP, BREAK, AWAY)
 """ready: takes offers. busy: here, and wants none just now. wrap-up: a conversation has ended and its outcome is not
 written down. break: back in a while. away: not here."""
+
+BREAK_OVER = "break-over"
+"""Why somebody is `busy` (or `ready`, where the house says so) again: the break has ended, and nobody was asked."""
 
 OFFERED, TAKEN = "offered", "taken"
 
@@ -123,7 +127,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody on the roster. `seen` is the last heartbeat, `case` that of a wrap-up."""
+    """Somebody on the roster. `seen` is the last heartbeat, `case` that of a wrap-up, `until` the end of a break."""
 
     staff: Staff
     state: str
@@ -131,6 +135,7 @@ class Present(msgspec.Struct, frozen=True, kw_only=True):
     seen: datetime
     reason: str = ""
     case: str = ""
+    until: datetime | None = None
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,12 +263,25 @@ def _level(staff: Staff, skill: str) -> int:
     return staff.skills.get(skill, 0) if staff.skills else _UNGRADED
 
 
-def settle(now: datetime, people: Iterable[Present], offers: Sequence[Offer], hands: Mapping[str, Hand]) -> Settled:
-    """What became of people and of earlier offers; `hands` are the cases of the offers and all live ones in hand."""
+def settle(
+    now: datetime,
+    people: Iterable[Present],
+    offers: Sequence[Offer],
+    hands: Mapping[str, Hand],
+    *,
+    ready_after_break: bool = False,
+) -> Settled:
+    """What became of people and of earlier offers; `hands` are the cases of the offers and all live ones in hand.
+
+    Whoever's break is over is `ready_after_break` where the house says so; else busy, and becomes ready by own act.
+    """
     done = Settled(people={person.staff.name: person for person in people})
     for name, person in list(done.people.items()):
         if person.state != AWAY and now >= person.seen + ABSENT_AFTER:
             _move(done, name, AWAY, now, "connection")
+        elif person.state == BREAK and person.until is not None and now >= person.until:
+            state = (WRAP_UP if person.case else READY) if ready_after_break else BUSY
+            _move(done, name, state, now, BREAK_OVER)
     for offer in offers:
         hand = hands.get(offer.case)
         if offer.state == OFFERED:
@@ -325,7 +343,7 @@ def _free(done: Settled, offer: Offer) -> None:
 def _move(done: Settled, name: str, state: str, now: datetime, reason: str) -> None:
     person = done.people.get(name)
     if person is not None:
-        done.people[name] = replace(person, state=state, since=now, reason=reason)
+        done.people[name] = replace(person, state=state, since=now, reason=reason, until=None)
 
 
 def match(

@@ -84,8 +84,10 @@ class Roster:
         await self._change(tenant, name, decide)
 
     async def wrapped_up(self, tenant: str, name: str, outcome: str) -> None:
-        """The outcome of the conversation that has ended; then one is ready. Raises Refused with `outcome` without one,
-        with `wrap-up` when nothing is to be wrapped up."""
+        """The outcome of the conversation that has ended; then one is ready, or still on the break that one is on.
+
+        Raises Refused with `outcome` without one, with `wrap-up` when nothing is to be wrapped up.
+        """
         row = await self.one(tenant, name)
         if row is None or not row["case_id"]:
             raise Refused(("wrap-up",))
@@ -99,7 +101,7 @@ class Roster:
                 draft = Draft(state, now)
                 draft.tell(events.OutcomeChosen(at=now, actor=name, outcome=outcome))
                 told = draft.outcome()
-            ready = self._set(tenant, name, row, offers.READY, now)
+            ready = self._after_wrap_up(tenant, name, row, now)
             news = look(tenant, f"{name}.{row['version']}", now)
             changed = Outcome(writes=(*told.writes, *ready), emit=(*told.emit, news), timers=told.timers)
             (result,) = await self._store.apply([Effect(outcome=changed)])
@@ -109,6 +111,13 @@ class Roster:
             if row is None or not row["case_id"]:
                 return
         raise Conflict("the roster changed faster than it could be written")
+
+    def _after_wrap_up(self, tenant: str, name: str, row: Row, now: datetime) -> tuple[Write, ...]:
+        if row["state"] != offers.BREAK:
+            return self._set(tenant, name, row, offers.READY, now)
+        until = from_micros(row["until"]) if row["until"] else None
+        since = from_micros(row["since"])
+        return self._set(tenant, name, row, offers.BREAK, since, until=until, reason=row["reason"], seen=now)
 
     @asynccontextmanager
     async def connected(self, tenant: str, name: str) -> AsyncIterator[None]:
@@ -156,7 +165,7 @@ class Roster:
 
     def _set(
         self, tenant: str, name: str, row: Row | None, state: str, now: datetime, *, until: datetime | None = None,
-        reason: str = "", case: str = "",
+        reason: str = "", case: str = "", seen: datetime | None = None,
     ) -> tuple[Write, ...]:  # fmt: skip
         at, ends = to_micros(now), 0 if until is None else to_micros(until)
         if row is None:
@@ -171,8 +180,8 @@ class Roster:
             "b_case": case,
         }  # fmt: skip
         # Whoever says something is there.
-        seen = Write(statement=BEAT, params={**place, "b_seen": at})
-        return (Write(statement=MOVE_ROSTER, params=moved, expect=1), seen)
+        beat = Write(statement=BEAT, params={**place, "b_seen": at if seen is None else to_micros(seen)})
+        return (Write(statement=MOVE_ROSTER, params=moved, expect=1), beat)
 
 
 def _present(row: Row, staff: Staff, *, gone: bool) -> Present:
@@ -180,5 +189,5 @@ def _present(row: Row, staff: Staff, *, gone: bool) -> Present:
     state, seen = (offers.AWAY, 0) if gone else (row["state"], row["seen"])
     return Present(
         staff=staff, state=state, since=from_micros(row["since"]), seen=from_micros(seen), reason=row["reason"],
-        case=row["case_id"],
+        case=row["case_id"], until=from_micros(row["until"]) if row["until"] and state == offers.BREAK else None,
     )  # fmt: skip

@@ -159,9 +159,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`break_minutes`: the rest that is offered to whoever had to end an abusive conversation."""
+    """`break_minutes`: the rest that is offered to whoever had to end an abusive conversation. `ready_after_break`:
+    with the end of a break, offers come again by themselves; else only when the person says to be ready.
+    """
 
     break_minutes: Annotated[int, msgspec.Meta(ge=5, le=120)]
+    ready_after_break: bool = False
 
 
 class Satisfaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

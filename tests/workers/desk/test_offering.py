@@ -14,7 +14,7 @@ from workers.case import commands, events, rules
 from workers.case.work import Look
 from workers.desk.answering import Answering
 from workers.desk.offering import OfferWorker
-from workers.desk.offers import AWAY, READY, WRAP_UP
+from workers.desk.offers import AWAY, BREAK, BREAK_OVER, BUSY, READY, WRAP_UP
 from workers.desk.roster import Roster
 from workers.desk.staff import People, Staff
 
@@ -157,6 +157,52 @@ async def test_after_a_chat_comes_the_outcome_and_then_the_next_offer(room: Room
     await room.round()
     assert (await room.shop.case(case)).outcome == "explained"
     assert (await room.shop.case(other)).offered == "Ada"
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+async def test_a_break_lasts_as_long_as_it_was_meant_to(room: Room, understand: Any, by_itself: bool) -> None:
+    """No offer before its end; then the person is asked, or the house has said that offers come again."""
+    room.worker = OfferWorker(store=room.shop.engine, clock=room.shop.clock, ready_after_break=by_itself)
+    await room.staff("Ada")
+    await room.roster.say("shop", "Ada", BREAK, minutes=10, reason="abuse")
+    began = room.shop.clock.now()
+    case = await waiting(room, understand)
+    await room.round()
+    while await room.state("Ada") == BREAK:
+        assert (await room.shop.case(case)).offered == ""
+        await room.until_timer("Ada")
+    assert (room.shop.clock.now() - began).total_seconds() == 600
+    row = await room.roster.one("shop", "Ada")
+    assert row is not None
+    assert (row["state"], row["reason"], row["until"]) == (READY if by_itself else BUSY, BREAK_OVER, 0)
+    if not by_itself:
+        assert (await room.shop.case(case)).offered == ""
+        await room.roster.say("shop", "Ada", READY)
+        await room.round()
+    assert (await room.shop.case(case)).offered == "Ada"
+
+
+async def test_an_outcome_written_down_during_a_break_does_not_end_it(room: Room, understand: Any) -> None:
+    await room.staff("Ada")
+    case = await waiting(room, understand, channel="chat")
+    await room.round()
+    await room.answering.accept("shop", case, "Ada")
+    await room.round()
+    await room.roster.say("shop", "Ada", BREAK, minutes=10)
+    until = (await room.roster.one("shop", "Ada") or {})["until"]
+    contact = room.shop.contact(
+        channel="chat", sender=Party(kind="chat", address="v-1@kunde.example"), conversation="v-1",
+        native={"request": "ended"},
+    )  # fmt: skip
+    await room.shop.hear(contact, understand("", department="desk"))
+    await room.round()
+    await room.roster.wrapped_up("shop", "Ada", "explained")
+    row = await room.roster.one("shop", "Ada")
+    assert row is not None
+    assert (row["state"], row["until"], row["case_id"]) == (BREAK, until, "")
+    other = await waiting(room, understand, number=2)
+    await room.round()
+    assert (await room.shop.case(other)).offered == ""
 
 
 async def test_picking_from_the_queue_withdraws_the_offer(room: Room, understand: Any) -> None:

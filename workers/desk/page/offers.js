@@ -2,13 +2,17 @@
 
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
+import { now } from "/assets/timeleft.js";
 import { OUTCOMES } from "./context.js";
 import { aboutWords, channelName, languageName, nobody } from "./words.js";
 
 const STATES = ["ready", "busy", "break", "away"];
 
+const MOMENT_MS = 1500; // the house ends a break within a second
+
 export class DeskOffers extends HTMLElement {
   mine = null;
+  #asking = 0;
   online = true;
 
   render() {
@@ -16,7 +20,29 @@ export class DeskOffers extends HTMLElement {
       this.replaceChildren();
       return;
     }
-    replaceInside(this, this.#wrapUp(), this.#offers());
+    this.#askAtTheEnd();
+    replaceInside(this, this.#rested(), this.#wrapUp(), this.#offers());
+  }
+
+  /** A break ends without anything else happening: then it is asked what one is. */
+  #askAtTheEnd() {
+    clearTimeout(this.#asking);
+    const { state, until } = this.mine.presence;
+    if (state !== "break" || !until) return;
+    const left = Math.max(MOMENT_MS, new Date(until) - now() + MOMENT_MS);
+    this.#asking = setTimeout(() => this.dispatchEvent(new CustomEvent("mine", { bubbles: true })), left);
+  }
+
+  #rested() {
+    const { state, reason } = this.mine.presence;
+    if (reason !== "break-over") return null;
+    const ready = () => this.dispatchEvent(new CustomEvent("presence", { detail: "ready", bubbles: true }));
+    return h(
+      "section",
+      { class: "offers" },
+      h("p", { role: "status" }, icon("clock"), t(state === "busy" ? "desk.rested" : "desk.rested.ready")),
+      state === "busy" ? h("p", { class: "offer-answers" }, h("button", { class: "primary", disabled: !this.online, dataset: { key: "rested" }, onclick: ready }, t("desk.rested.yes"))) : null,
+    );
   }
 
   /** The choice of one's own state, for the head of the page. */
