@@ -146,6 +146,8 @@ class DeskApp extends HTMLElement {
     });
     this.addEventListener("writes", (event) => (event.detail ? this.#here.writes() : this.#here.rests()));
     this.addEventListener("offer", (event) => this.#answerOffer(event.detail));
+    this.addEventListener("mine", () => this.#loadMine());
+    this.addEventListener("presence", (event) => this.#sayState(event.detail));
     this.addEventListener("wrap-up", (event) => this.#wrapUp(event.detail));
     const feed = (this.#feed = new LiveFeed(`/desk/api/feed?page=${this.#here.page}`, ["case", "here"]));
     offlineBar(feed, () => t("live.lost"));
