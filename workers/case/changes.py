@@ -16,7 +16,6 @@ from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
 from workers.case import events, model, rules, service
-from workers.case.chain import link
 from workers.case.events import EVENT_KINDS, CaseEvent, ReplyPlanned
 from workers.case.evolving import evolve
 from workers.case.hold import next_step
@@ -104,6 +103,7 @@ class Draft:
         self.now = now
         self.events: list[CaseEvent] = []
         self.replies: list[Reply] = []
+        self._entries: list[tuple[str, str]] = []
         self.writes: list[Write] = []
         self.timers: list[SetTimer | CancelTimer] = []
         self.emit: list[Record] = []
@@ -124,7 +124,9 @@ class Draft:
         """Take a decision. Raises Refused, and then nothing has changed."""
         decided = rules.decide(self._state, command, self.now)
         for event in decided:
-            self._state = evolve(self._state, event)
+            data = encode(event).decode()
+            self._state = evolve(self._state, event, data)
+            self._entries.append((data, self._state.chain))
         self.events.extend(decided)
         return decided
 
@@ -171,7 +173,7 @@ class Draft:
 
     def outcome(self) -> Outcome:
         """Everything decided, as one outcome."""
-        case_writes, case_records = changes(self._before, self._state, self.events, self.now)
+        case_writes, case_records = changes(self._before, self._state, self.events, self._entries, self.now)
         return Outcome(
             writes=(*case_writes, *self._ended(), *self.writes),
             emit=(*case_records, *self._look(), *self.emit),
@@ -249,16 +251,21 @@ class Draft:
 
 
 def changes(
-    before: CaseState | None, after: CaseState | None, told: Sequence[CaseEvent], now: datetime
+    before: CaseState | None,
+    after: CaseState | None,
+    told: Sequence[CaseEvent],
+    entries: Sequence[tuple[str, str]],
+    now: datetime,
 ) -> tuple[Sequence[Write], Sequence[Record]]:
-    """The guarded snapshot, the timeline rows and the `case.log` record of a change. Nothing without events."""
+    """The guarded snapshot, the timeline rows and the `case.log` record of a change. Nothing without events.
+
+    `entries` are the events as they are stored, each with the chain's digest after it.
+    """
     if after is None or not told:
         return (), ()
     writes = [_snapshot_write(before, after)]
-    first, chain = (1, "") if before is None else (before.version + 1, before.chain)
-    for seq, event in enumerate(told, start=first):
-        data = encode(event).decode()
-        chain = link(chain, data)
+    first = 1 if before is None else before.version + 1
+    for seq, (event, (data, chain)) in enumerate(zip(told, entries, strict=True), start=first):
         writes.append(
             Write(
                 statement=_insert_event,

@@ -20,25 +20,31 @@ KEPT_HELPERS = 20
 """Bounds of what a snapshot repeats of the timeline; the timeline itself forgets nothing."""
 
 
-def evolve(state: CaseState | None, event: CaseEvent) -> CaseState:
-    """The state after an event. Raises ValueError for an event of a case that was never opened."""
+def evolve(state: CaseState | None, event: CaseEvent, data: str = "") -> CaseState:
+    """The state after an event. Raises ValueError for an event of a case that was never opened.
+
+    `data` is the event as it is stored, for whoever has it at hand: its digest goes into the chain, and writing it down
+    twice costs more than all the rest here.
+    """
+    data = data or encode(event).decode()
     if isinstance(event, events.Opened):
         return CaseState(
             id=event.id, tenant=event.tenant, number=event.number, version=1, person=event.person,
             channel=event.channel, language=event.language, link=event.link, claims=event.claims,
-            siblings=event.siblings, disclosed=event.disclosed, chain=link("", encode(event).decode()),
+            siblings=event.siblings, disclosed=event.disclosed, chain=link("", data),
             created=event.at, updated=event.at,
         )  # fmt: skip
     if state is None:
         raise ValueError("the first event of a case opens it")
     change = _EVOLVE.get(type(event))
     changed: dict[str, Any] = change(state, event) if change is not None else {}
-    chain = link(state.chain, encode(event).decode())
+    chain = link(state.chain, data)
     after = replace(state, version=state.version + 1, chain=chain, updated=event.at, **changed)
     if changed.keys() & _ON_TIME:
         after = service.follow(after, event.at)
-        after = replace(after, due=promises.due_of(after))
-        after = replace(after, **waiting.follow(after, event.at))
+        due, follows = promises.due_of(after), waiting.follow(after, event.at)
+        if due != after.due or follows:
+            after = replace(after, due=due, **follows)
     return after
 
 

@@ -107,6 +107,10 @@ class Promise(_Struct, frozen=True, kw_only=True):
     broke: datetime | None = None
     over: bool = False
 
+    def is_open(self) -> bool:
+        """Whether somebody still has to keep it."""
+        return self.kept_at is None and not self.action
+
 
 class Target(_Struct, frozen=True, kw_only=True):
     """A service promise of the company to everybody: how long something may take, counted while people work.
@@ -257,7 +261,7 @@ class CaseState(_Struct, frozen=True, kw_only=True):
 
     def open_promises(self) -> tuple[Promise, ...]:
         """The promises that somebody still has to keep, the earliest first."""
-        return tuple(sorted((p for p in self.promises if p.kept_at is None and not p.action), key=lambda p: p.until))
+        return tuple(sorted((p for p in self.promises if p.is_open()), key=lambda p: p.until))
 
     def promise(self, id: str) -> Promise | None:
         """The promise of that id that is not kept, be it open or under way."""
@@ -265,7 +269,7 @@ class CaseState(_Struct, frozen=True, kw_only=True):
 
     def awaits_person(self) -> bool:
         """Whether the answer of a person is promised."""
-        return any(promise.id == PERSON_PROMISE for promise in self.open_promises())
+        return any(promise.id == PERSON_PROMISE and promise.is_open() for promise in self.promises)
 
     def route(self) -> Route | None:
         """Where the last contact came from."""

@@ -71,7 +71,7 @@ def due_of(state: CaseState) -> datetime | None:
     """What `CaseState.due` is: the earliest time by which somebody has to do something."""
     if state.status == CLOSED:
         return None
-    times = [promise.broke or promise.until for promise in state.open_promises()]
+    times = [promise.broke or promise.until for promise in state.promises if promise.is_open()]
     times += [target.until for _, target in service.running(state)]
     return min(times, default=None)
 
