@@ -101,6 +101,8 @@ def asks(state: CaseState, settings: Satisfaction, channel: str) -> bool:
         and state.tone != "abusive"
         and state.outcome not in _NOT_ASKED
         and bool(state.routes)
+        # What is still promised is not at its end; the question comes when that is kept and the case is closed.
+        and not state.open_promises()
     )
 
 

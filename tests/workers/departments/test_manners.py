@@ -1,5 +1,6 @@
 """Calm and protection, praise, satisfaction: what people feel beside their request, on every channel."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from bus.store.permission import entries_for, entry_of
 from workers.case import commands, events
 from workers.case.model import CLOSED, WAITING_PERSON
 from workers.case.praise import Colleague
+from workers.case.promised import Undertaking
 from workers.case.rules import Refused
 
 SENDERS = {
@@ -236,6 +238,25 @@ async def test_who_is_served_by_a_person_is_asked_once_when_that_person_closes(s
     await shop.hear(said(shop, "5"), number(understand))
     state = await shop.case(heard.case)
     assert (state.satisfaction, state.status) == (5, CLOSED)
+
+
+async def test_nobody_is_asked_while_something_is_still_promised(shop: Any, understand: Any) -> None:
+    heard = await shop.hear(said(shop, "Hallo"), understand("", department="desk", request_person=True))
+    now = shop.clock.now()
+    undertaken = (Undertaking(what="Ich schicke es bis Freitag.", until=now + timedelta(days=4)),)
+    state = await shop.case(heard.case)
+    answer = commands.reply(
+        state, text="Sonst noch etwas?", actor="Mina", now=now, anything_else=True, undertaken=undertaken
+    )
+    await shop.apply(answer)
+    await shop.deliver(answer.replies)
+    done = understand("talk.thanks_done", department="desk", answer="no", done=True)
+    bye = await shop.hear(said(shop, "Nein danke"), done)
+    assert bye.reply.kind == "goodbye"
+    (promise,) = (await shop.case(heard.case)).open_promises()
+    await shop.apply(commands.keep(await shop.case(heard.case), promise_id=promise.id, actor="Mina", now=now))
+    await shop.apply(commands.close(await shop.case(heard.case), outcome="solved", actor="Mina", now=now))
+    assert [reply.kind for reply in await shop.pass_time(seconds=1)] == ["survey"]
 
 
 async def test_who_said_stop_and_asks_for_a_call_may_be_called_and_nothing_else(shop: Any, understand: Any) -> None:
