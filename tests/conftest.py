@@ -4,7 +4,8 @@ import fcntl
 import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -134,9 +135,8 @@ def postgres_dsn() -> Iterator[str]:
             server.stop()
 
 
-@pytest.fixture(scope="session")
-def postgres_database(postgres_dsn: str) -> Iterator[PostgresSettings]:
-    """A database with the product's schema, owned by a role of its own: made once, because that takes seconds."""
+@contextmanager
+def _database(postgres_dsn: str) -> Iterator[PostgresSettings]:
     name = f"cb_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_dsn, autocommit=True) as server:
         server.execute(f"CREATE ROLE {name} LOGIN CREATEROLE")
@@ -151,6 +151,19 @@ def postgres_database(postgres_dsn: str) -> Iterator[PostgresSettings]:
         finally:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)")
             server.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_dsn: str) -> Iterator[PostgresSettings]:
+    """A database with the product's schema, owned by a role of its own: made once, because that takes seconds."""
+    with _database(postgres_dsn) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def another_database(postgres_dsn: str) -> Callable[[], AbstractContextManager[PostgresSettings]]:
+    """Makes one more of these, for who changes more than rows."""
+    return lambda: _database(postgres_dsn)
 
 
 @pytest.fixture

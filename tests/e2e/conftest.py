@@ -28,6 +28,11 @@ from workers.case.comparing import compare_cases
 from workers.case.rebuild import rebuild_cases
 from workers.packs import load
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from storyhouse.engines import distributed, embedded
+from storyhouse.house import StoryHouse
+
 START_S = 90.0
 """The first start trains the model, on a machine that runs other tests too."""
 
@@ -40,10 +45,11 @@ def free_port() -> int:
 
 
 class Product:
-    """`contactbus up` in a process; a mailbox of the tests is its relay."""
+    """`contactbus up` in a process; a mailbox of the tests is its relay; `more` goes into its environment."""
 
     def __init__(self, data: Path, mailbox: Mailbox) -> None:
         self.data, self.mailbox = data, mailbox
+        self.more: dict[str, str] = {}
         self.http_port, self.smtp_port = free_port(), free_port()
         self.process: subprocess.Popen[str] | None = None
         self.ready: dict[str, Any] = {}
@@ -82,6 +88,7 @@ class Product:
                     "CONTACTBUS_DEMO__PLAY": "false",
                     "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",
                     "CONTACTBUS_PRODUCT__LOG_LEVEL": "INFO",
+                    **self.more,
                 },
             )
         assert self.process.stdout is not None
@@ -115,6 +122,7 @@ class Product:
             "--json",
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **self.more},
         )
         out, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, err.decode()
@@ -185,6 +193,7 @@ class House:
         }
         self.running: list[asyncio.subprocess.Process] = []
         self.listening: list[asyncio.Task[None]] = []
+        self.said: list[str] = []
 
     async def run(self, *arguments: str) -> asyncio.subprocess.Process:
         """Start a part and wait until it says that it runs."""
@@ -207,6 +216,7 @@ class House:
         """Keep the pipe empty; what is told shows when a test fails."""
         assert process.stderr is not None
         async for line in process.stderr:
+            self.said.append(line.decode())
             print(process.pid, line.decode(), end="")
 
     async def end(self) -> None:
@@ -310,14 +320,36 @@ async def _every_case_is_what_its_events_say(data: Path) -> None:
     assert differences == []
 
 
-@pytest.fixture
-def tools() -> Any:
+class Tools:
     """The helpers above, for test modules (which cannot import a conftest)."""
 
-    class Tools:
-        eventually = staticmethod(eventually)
-        house = House
-        mail = staticmethod(write_mail)
-        product = Product
+    eventually = staticmethod(eventually)
+    house = House
+    mail = staticmethod(write_mail)
+    product = Product
 
+
+@pytest.fixture(scope="session")
+def tools() -> Any:
+    """The helpers above."""
     return Tools
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def company(
+    tmp_path_factory: pytest.TempPathFactory, learned: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[StoryHouse]:
+    """One house for all stories of a module, on the engine that CONTACTBUS_TEST_ENGINE names: embedded or kafka."""
+    data = tmp_path_factory.mktemp("company") / "data"
+    shutil.copytree(learned, data)
+    async with Mailbox("127.0.0.1", 0) as mailbox:
+        if os.environ.get("CONTACTBUS_TEST_ENGINE", "embedded") == "kafka":
+            bootstrap = request.getfixturevalue("kafka_bootstrap")
+            with request.getfixturevalue("another_database")() as database:
+                async with distributed(Tools, data, mailbox, bootstrap, database) as opened:
+                    yield opened
+                    await opened.leave()
+        else:
+            async with embedded(Tools, data, mailbox) as opened:
+                yield opened
+                await opened.leave()
