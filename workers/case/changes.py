@@ -96,14 +96,15 @@ class Draft:
     """
 
     def __init__(self, state: CaseState | None, now: datetime, *, hours: OpeningHours | None = None) -> None:
-        """`hours` are those in which people can read a warning; without them warnings go by the clock."""
+        """`hours` are those in which people can read a warning; whoever does not know them leaves it to the case's
+        worker, which does, to set the time of one."""
         self._before = state
         self._hours = hours
         self._state = state
         self.now = now
         self.events: list[CaseEvent] = []
-        self.replies: list[Reply] = []
         self._entries: list[tuple[str, str]] = []
+        self.replies: list[Reply] = []
         self.writes: list[Write] = []
         self.timers: list[SetTimer | CancelTimer] = []
         self.emit: list[Record] = []
@@ -232,7 +233,7 @@ class Draft:
                 continue
             timers.append(self.timer("promise", promise.until, promise.id, promise.id))
             if not promise.action:
-                near = warn_at(self.now, promise.until, self._hours)
+                near = self.now if self._hours is None else warn_at(self.now, promise.until, self._hours)
                 timers.append(self.timer("promise-warning", near, promise.id, promise.id))
         return timers
 

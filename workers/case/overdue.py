@@ -6,11 +6,11 @@ from bus.message import Party
 from workers.case import events, model
 from workers.case.changes import Draft
 from workers.case.model import Promise, Route
-from workers.case.promises import renewed_until, way_to
+from workers.case.promises import renewed_until, warn_at, way_to
 from workers.case.rules import HandOver
 from workers.case.telling import tell_customer
 from workers.packs import Pack
-from workers.packs.hours import add_open_time
+from workers.packs.hours import OpeningHours, add_open_time
 from workers.records import Records
 from workers.records.money import format_date
 
@@ -20,10 +20,15 @@ _WORDS = {"answer": "promise.broken.answer", "callback": "promise.broken.callbac
 _OTHER = "promise.broken.other"
 
 
-def warn_of_promise(draft: Draft, promise: Promise) -> None:
-    """The end of a promise is near: once for each."""
-    if not promise.warned and not promise.action and promise.until > draft.now:
-        draft.tell(events.PromiseWarned(at=draft.now, id=promise.id, what=promise.what))
+def warn_of_promise(draft: Draft, promise: Promise, hours: OpeningHours) -> None:
+    """The end of a promise is near: once for each. Asked too early, it is asked again when the time has come."""
+    if promise.warned or promise.action or promise.until <= draft.now:
+        return
+    near = warn_at(promise.made or draft.now, promise.until, hours)
+    if near > draft.now:
+        draft.timers.append(draft.timer("promise-warning", near, promise.id, promise.id))
+        return
+    draft.tell(events.PromiseWarned(at=draft.now, id=promise.id, what=promise.what))
 
 
 async def break_promise(draft: Draft, pack: Pack, records: Records, promise: Promise) -> None:

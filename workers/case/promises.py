@@ -51,14 +51,14 @@ PROMISING: Mapping[str, str] = {
 whatever was promised before). Whoever says one makes the promise in the same decision."""
 
 
-def warn_at(made: datetime, until: datetime, hours: OpeningHours | None = None) -> datetime:
+def warn_at(made: datetime, until: datetime, hours: OpeningHours) -> datetime:
     """When people are reminded of a promise: in its last quarter, 5 minutes to 8 hours before its end.
 
-    Counted in `hours`, in which people can read it; by the clock where there are none or the promise lies outside them.
-    A promise of less than 10 minutes warns half-way.
+    Counted in `hours`, in which people can read it; by the clock where the promise lies outside them. A promise of less
+    than 10 minutes warns half-way.
     """
-    span = open_time_between(hours, made, until) if hours is not None else timedelta()
-    if hours is None or not span:
+    span = open_time_between(hours, made, until)
+    if not span:
         return until - _ahead(until - made)
     return add_open_time(hours, made, span - _ahead(span))
 

@@ -77,7 +77,7 @@ class CaseWorker:
             draft = await self._draft(timer.tenant, timer.case)
             if draft is not None:
                 await self._timer(draft, timer)
-        return NOTHING if draft is None or not (draft.events or draft.writes) else draft.outcome()
+        return NOTHING if draft is None or not (draft.events or draft.writes or draft.timers) else draft.outcome()
 
     async def _draft(self, tenant: str, case_id: str) -> Draft | None:
         state = self._cache.pop((tenant, case_id), None) or await load_case(self._store, tenant, case_id)
@@ -111,7 +111,7 @@ class CaseWorker:
             if timer.kind == "promise" and next(in_time, None) is not None:
                 self._count_promise("kept")
         elif timer.kind == "promise-warning":
-            warn_of_promise(draft, promise)
+            warn_of_promise(draft, promise, self._pack.policy.service.hours)
         elif promise.until <= draft.now and not promise.over:
             if promise.action:
                 await look_after(draft, self._pack, self._records, promise)

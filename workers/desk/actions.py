@@ -146,7 +146,7 @@ class Actions:
         """Change the case by what `decide` does with a draft of it; it may run more than once."""
 
         def outcome(state: CaseState, now: datetime) -> Outcome:
-            draft = Draft(state, now)
+            draft = Draft(state, now, hours=self._service.hours)
             decide(draft)
             return draft.outcome()
 

@@ -316,7 +316,7 @@ async def _join(turn: Turn, proven: events.ProofGiven) -> None:
     if there is None or (proven.person not in (there.person, "") and there.customer != proven.customer):
         turn.draft.tell(events.Noted(at=turn.now, text="the named case belongs to somebody else"))
         return
-    draft = Draft(there, turn.now)
+    draft = Draft(there, turn.now, hours=turn.pack.policy.service.hours)
     for row in await turn.house.store.all(_received, {"tenant": turn.tenant, "case_id": here.id}):
         event = events.decode_event(row["data"])
         if isinstance(event, events.Received):

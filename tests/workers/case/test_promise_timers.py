@@ -1,6 +1,6 @@
 """A promise made in words has a clock: whoever made it, people are told when its time has come."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -161,6 +161,29 @@ async def test_a_caller_who_wrote_before_gets_a_mail(shop: Any, understand: Any)
     assert again.case == heard.case
     replies = await shop.pass_time(days=3)
     assert [reply.channel for reply in replies] == ["email"]
+
+
+async def test_every_road_to_a_promise_warns_when_somebody_can_read_it(shop: Any, understand: Any) -> None:
+    """Given on Friday evening for Monday at nine, where nobody knew the office hours: the warning comes on Monday."""
+    heard = await asked_for_a_person(shop, understand)
+    friday = shop.clock.now() + timedelta(days=(4 - shop.clock.now().weekday()) % 7)
+    friday = friday.replace(hour=16, minute=0)
+    shop.clock.advance((friday - shop.clock.now()).total_seconds())
+    shop.timers.clear()
+    monday = friday + timedelta(days=2, hours=16)
+    given = commands.promise(
+        await shop.case(heard.case), what="Ersatz", until=monday, actor="mia", now=shop.clock.now()
+    )
+    await shop.apply(given)
+
+    async def warned() -> list[datetime]:
+        return [event.at for event in await told(shop, heard.case, PromiseWarned) if event.what == "Ersatz"]
+
+    for hours in (1, 62):
+        await shop.pass_time(hours=hours)
+        assert await warned() == []
+    await shop.pass_time(minutes=30)
+    assert await warned() == [monday - timedelta(minutes=30)]
 
 
 async def test_two_promises_of_one_hour_are_apologised_for_together(shop: Any, understand: Any) -> None:

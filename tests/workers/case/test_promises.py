@@ -40,25 +40,22 @@ def test_a_long_promise_warns_a_working_day_before_and_not_in_the_night() -> Non
     assert warn_at(TUESDAY, TUESDAY + timedelta(days=30), HOURS) == datetime(2026, 12, 23, 11, 0, tzinfo=BERLIN)
     # From Friday at five to Monday at nine two hours are open: the warning comes on Monday, not on Sunday night.
     assert warn_at(datetime(2026, 11, 27, 17, 0, tzinfo=BERLIN), monday, HOURS) == monday - timedelta(minutes=30)
-    # Without hours, and for a promise that lies outside them, the clock counts.
+    # For a promise that lies outside the hours the clock counts.
     night = datetime(2026, 11, 24, 23, 0, tzinfo=BERLIN)
     assert warn_at(night, night + timedelta(minutes=10), HOURS) == night + timedelta(minutes=5)
-    assert warn_at(TUESDAY, TUESDAY + timedelta(days=4)) == TUESDAY + timedelta(days=4) - MOST_WARNING
 
 
 @given(
     made=st.datetimes(datetime(2026, 1, 1), datetime(2027, 6, 1)).map(lambda each: each.replace(tzinfo=UTC)),
     seconds=st.integers(60, 60 * 86_400),
-    hours=st.sampled_from([HOURS, None]),
 )
-def test_a_warning_leaves_time_and_is_no_alarm_without_end(made: datetime, seconds: int, hours: object) -> None:
+def test_a_warning_leaves_time_and_is_no_alarm_without_end(made: datetime, seconds: int) -> None:
     until = made + timedelta(seconds=seconds)
-    warned = warn_at(made, until, HOURS if hours else None)
+    warned = warn_at(made, until, HOURS)
     assert made <= warned < until
-    left = (
-        open_time_between(HOURS, warned, until) if hours and open_time_between(HOURS, made, until) else until - warned
-    )
-    whole = open_time_between(HOURS, made, until) if hours and open_time_between(HOURS, made, until) else until - made
+    open_time = open_time_between(HOURS, made, until)
+    left = open_time_between(HOURS, warned, until) if open_time else until - warned
+    whole = open_time or until - made
     assert left <= MOST_WARNING
     assert left >= min(LEAST_WARNING, whole / 2)
     assert left <= max(LEAST_WARNING, whole / 4)
