@@ -2,15 +2,16 @@
 
 import contextlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from workers.case.work import Understanding
 from workers.packs import Pack
 from workers.triage.language import Hints
-from workers.triage.matters import Parts, further_matters, to_each_its_own
+from workers.triage.matters import Parts, further_matters, may_have_further, to_each_its_own
 from workers.triage.model import Model, Prediction, model_path
 from workers.triage.reading import MAX_CHARACTERS, Reader, Reading, masked_part
 from workers.triage.thresholds import Thresholds, choose
@@ -62,40 +63,45 @@ class Brain:
         """What rules say."""
         return self._reader.read(message.text, message.subject, message.hints())
 
-    def predict(self, readings: Sequence[Reading]) -> list[Prediction]:
-        """What the model says, in one pass."""
-        return self.model.predict([reading.model_texts for reading in readings])
+    def predict(self, readings: Sequence[Reading], alone: MutableMapping[str, Any] | None = None) -> list[Prediction]:
+        """What the model says, in one pass; `alone` as in `Model.predict`."""
+        return self.model.predict([reading.model_texts for reading in readings], alone)
 
     def understand(self, messages: Sequence[Message]) -> list[Understanding]:
         """Everything, for many messages."""
         readings = [self.read(message) for message in messages]
-        predictions = self.predict(readings)
+        alone: dict[str, Any] = {}
+        predictions = self.predict(readings, alone)
         understood = [
             understand(reading, message.context, prediction, self.pack, self.thresholds)
             for message, reading, prediction in zip(messages, readings, predictions, strict=True)
         ]
-        return self._with_further(messages, readings, understood)
+        return self._with_further(messages, readings, understood, alone)
 
     def _with_further(
-        self, messages: Sequence[Message], readings: Sequence[Reading], understood: Sequence[Understanding]
+        self,
+        messages: Sequence[Message],
+        readings: Sequence[Reading],
+        understood: Sequence[Understanding],
+        alone: MutableMapping[str, Any],
     ) -> list[Understanding]:
-        """With the further matters of each; all parts of all texts in one pass of the model."""
+        """With the further matters of each. Most parts are sentences, of which the model has spoken already; the others
+        of all texts go through it in one pass.
+        """
         parts = [
             self._parts.of(message.text[:MAX_CHARACTERS], reading.entities)
-            if found.decision == "accept" and not found.answering
+            if may_have_further(found, self.pack)
             else ()
             for message, reading, found in zip(messages, readings, understood, strict=True)
         ]
         texts = [
-            (masked_part(message.text, reading.entities, part.start, part.end),)
+            masked_part(message.text, reading.entities, part.start, part.end)
             for message, reading, of_text in zip(messages, readings, parts, strict=True)
             for part in of_text
         ]
-        predictions = iter(self.model.predict(texts))
+        intents = iter(self.model.likeliest(texts, alone))
         return [
-            to_each_its_own(
-                found, further_matters(found, of_text, [next(predictions).intents for _ in of_text], self.pack)
-            )
+            to_each_its_own(found, further_matters(found, of_text, [next(intents) for _ in of_text], self.pack))
             for found, of_text in zip(understood, parts, strict=True)
         ]
 

@@ -37,6 +37,8 @@ class Phrases:
             return match.group() if match is not None else ""
         # Tried where a word begins like one of the entries, and not at every letter.
         places = _places_in(words)
+        if self.keys.isdisjoint(places):
+            return ""
         for start in sorted(start for key in self.keys & places.keys() for start in places[key]):
             match = self._pattern.match(words, start)
             if match is not None:
@@ -57,6 +59,8 @@ class Phrases:
 
     def at_start(self, words: str) -> int:
         """The length of an entry with which the plain words begin; 0 for none."""
+        if self.keys is not None and words.split(" ", 1)[0][:_KEY] not in self.keys:
+            return 0
         match = self._pattern.match(words)
         return match.end() if match is not None else 0
 

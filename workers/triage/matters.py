@@ -13,7 +13,7 @@ import msgspec
 from workers.case.work import Entity, Intent, Matter, Understanding
 from workers.packs import Issue, Pack
 
-__all__ = ["Part", "Parts", "further_matters", "to_each_its_own"]
+__all__ = ["Part", "Parts", "further_matters", "may_have_further", "to_each_its_own"]
 
 MOST_PARTS = 6
 """Parts of a text that are looked at: who has more to say than that is better read by a person."""
@@ -72,15 +72,21 @@ _NEAR = 8
 """Characters before the words in question: "And by the way"."""
 
 
+def may_have_further(understood: Understanding, pack: Pack) -> bool:
+    """Whether it is worth looking for further matters beside the first one."""
+    main = pack.issues.get(understood.intent)
+    if understood.decision != "accept" or understood.answering or main is None or not _is_matter(main):
+        return False
+    return understood.tone != "abusive" and not understood.stop_contact and not understood.request_person
+
+
 def further_matters(
     understood: Understanding, parts: Sequence[Part], found: Sequence[Sequence[Intent]], pack: Pack
 ) -> tuple[Matter, ...]:
     """The matters beside the first one. `found` are the likeliest intents of each part."""
-    main = pack.issues.get(understood.intent)
-    if understood.decision != "accept" or understood.answering or main is None or not _is_matter(main):
+    if not parts or not may_have_further(understood, pack):
         return ()
-    if understood.tone == "abusive" or understood.stop_contact or understood.request_person:
-        return ()
+    main = pack.issues[understood.intent]
     said = any(part.said for part in parts)
     sure = SURE_WHEN_SAID if said else SURE
     tops = [(part, intents[0]) for part, intents in zip(parts, found, strict=True) if intents]

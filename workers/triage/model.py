@@ -7,7 +7,7 @@ seen it (`training`). Saved as plain arrays (no pickle: a model file can be read
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,27 +77,48 @@ class Model:
         self._names = _by_place(words.vocabulary)
         self._loud = np.array([not label.startswith(_QUIET) for label in self.labels])
 
-    def predict(self, messages: Sequence[Sequence[str]]) -> list[Prediction]:
-        """One prediction per message, all in one pass. A message is its whole text, then its sentences."""
-        flat = [normal(text) for parts in messages for text in parts]
-        if not flat:
+    def predict(
+        self, messages: Sequence[Sequence[str]], alone: MutableMapping[str, Any] | None = None
+    ) -> list[Prediction]:
+        """One prediction per message, all in one pass. A message is its whole text, then its sentences.
+
+        `alone` takes what the model says of each of the texts by itself, for `likeliest`.
+        """
+        texts = [text for parts in messages for text in parts]
+        if not texts:
             return []
-        scores, words = self.scores(flat)
+        scores, words = self.scores([normal(text) for text in texts])
         shares = softmax(scores * self.temperature)
+        if alone is not None:
+            alone.update(zip(texts, shares, strict=True))
         found: list[Prediction] = []
         row = 0
         for parts in messages:
             mixed = self._mixed(shares[row : row + len(parts)])
-            order = np.argsort(-mixed)[:TOP]
+            order = _first(mixed)
+            places = np.flatnonzero(mixed > 0.005)
             found.append(
                 Prediction(
-                    intents=tuple(Intent(label=self.labels[i], confidence=round(float(mixed[i]), 4)) for i in order),
-                    shares={self.labels[i]: float(mixed[i]) for i in np.flatnonzero(mixed > 0.005)},
-                    words=self._why(words, row, int(order[0])),
+                    intents=self._intents(mixed, order),
+                    shares={
+                        self.labels[i]: share for i, share in zip(places.tolist(), mixed[places].tolist(), strict=True)
+                    },
+                    words=self._why(words, row, order[0]),
                 )
             )
             row += len(parts)
         return found
+
+    def likeliest(self, texts: Sequence[str], alone: MutableMapping[str, Any]) -> list[tuple[Intent, ...]]:
+        """The most likely labels of each text by itself. What `alone` has is not read again, the rest is added."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in alone]
+        if fresh:
+            scores, _ = self.scores([normal(text) for text in fresh])
+            alone.update(zip(fresh, softmax(scores * self.temperature), strict=True))
+        return [self._intents(alone[text], _first(alone[text])) for text in texts]
+
+    def _intents(self, shares: Any, places: Sequence[int]) -> tuple[Intent, ...]:
+        return tuple(Intent(label=self.labels[place], confidence=round(float(shares[place]), 4)) for place in places)
 
     def _mixed(self, shares: Any) -> Any:
         """Of the whole and its sentences: the surest sentence that asks for something counts beside the whole."""
@@ -162,6 +183,11 @@ def model_path(folder: Path, pack_id: str, digest: str) -> Path:
 def normal(text: str) -> str:
     """As the vocabulary has it: no capitals, and every number the same."""
     return _DIGIT.sub("0", text.casefold())
+
+
+def _first(shares: Any) -> list[int]:
+    """Where the largest shares are, the largest first."""
+    return np.argsort(-shares)[:TOP].tolist()
 
 
 def softmax(scores: Any) -> Any:
