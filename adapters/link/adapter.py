@@ -80,19 +80,28 @@ class LinkAdapter:
     def _page(self, request: web.Request, state: str, status: int) -> web.Response:
         language = _language(request)
         words = WORDS[language]
+        _challenge, _case, number, yes = (*(self._value(request) or "").split("~"), "", "", "")[:4]
+        asks = state in ("ask", "later")
         company = dict(self._services.options.get("company", {})).get(language, "")
         values = {
             "lang": language,
             "title": words[f"{state}_title"],
+            "about": words["about"].format(number=_spaced(number)) if asks and number else "",
             "text": words[f"{state}_text"],
+            "yes": words["yes"] if asks and yes else "",
             "button": words["button"],
-            "form": "" if state in ("ask", "later") else "hidden",
+            "form": "" if asks else "hidden",
             "company": company,
         }
         page = _PAGE
         for name, value in values.items():
             page = page.replace(f"{{{name}}}", html.escape(value))
         return web.Response(text=page, status=status, content_type="text/html", headers=page_headers())
+
+
+def _spaced(number: str) -> str:
+    """A case number in groups of four, as letters and mails print it."""
+    return " ".join(number[place : place + 4] for place in range(0, len(number), 4))
 
 
 def _language(request: web.Request) -> str:

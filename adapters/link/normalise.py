@@ -25,11 +25,11 @@ class LinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def normalise(raw: Raw, config: LinkConfig) -> Normalised:
-    """`<challenge>~<case>`, whose signature the adapter has checked, as the confirmation of that challenge.
+    """`<challenge>~<case>~...`, whose signature the adapter has checked, as the confirmation of that challenge.
 
     The same challenge confirmed again is the same contact. That it is used once and in time is for who made it.
     """
-    challenge, _tilde, case = raw.data.decode("utf-8", "replace").partition("~")
+    challenge, case, *_ = (*raw.data.decode("utf-8", "replace").split("~"), "")
     return Normalised(
         contact=Contact(
             id=derive_id("c", raw.tenant, "link", challenge),

@@ -6,6 +6,8 @@ LANGUAGES = ("de", "nb", "en")
 
 WORDS = {
     "de": {
+        "about": "Es geht um Ihren Vorgang {number}.",
+        "yes": "Zugleich sagen Sie damit Ja zu dem, was unsere Nachricht zu diesem Vorgang vorschlägt.",
         "button": "Ja, bestätigen",
         "ask_title": "Sind Sie das?",
         "ask_text": "Mit einem Klick bestätigen Sie, dass diese Nachricht bei Ihnen angekommen ist. Erst danach "
@@ -22,6 +24,8 @@ WORDS = {
         "noch einmal.",
     },
     "nb": {
+        "about": "Det gjelder saken din, {number}.",
+        "yes": "Samtidig sier du ja til det vi foreslår i meldingen om denne saken.",
         "button": "Ja, bekreft",
         "ask_title": "Er dette deg?",
         "ask_text": "Med ett klikk bekrefter du at meldingen kom fram til deg. Først da snakker vi om opplysningene "
@@ -34,6 +38,8 @@ WORDS = {
         "later_text": "Vi fikk ikke lagret bekreftelsen din akkurat nå. Prøv gjerne igjen om et minutt.",
     },
     "en": {
+        "about": "This is about your case {number}.",
+        "yes": "It also says yes to what our message about this case proposes.",
         "button": "Yes, confirm",
         "ask_title": "Is this you?",
         "ask_text": "One click confirms that our message reached you. Only then do we talk about your details or move "

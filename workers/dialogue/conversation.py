@@ -24,7 +24,7 @@ from workers.dialogue.manners import (
     rated,
     written_down,
 )
-from workers.dialogue.matters import interrupt
+from workers.dialogue.matters import interrupt, tell_siblings
 from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
 from workers.dialogue.turn import Turn, route_of
 from workers.packs import Issue
@@ -290,6 +290,7 @@ class Conversation:
             if not turn.silent:
                 turn.hand_over("confirmation came too late")
             return
+        await tell_siblings(turn)
         await self._go_on(turn)
 
     async def _go_on(self, turn: Turn) -> None:

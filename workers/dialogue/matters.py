@@ -24,6 +24,7 @@ from workers.case import events, model
 from workers.case.changes import Draft, load_cases
 from workers.case.model import CaseState
 from workers.case.numbers import free_number, taken_in
+from workers.case.people import identity_key
 from workers.case.rules import Open
 from workers.case.schema import contact_case, thread
 from workers.case.work import Intent, Matter, Understanding, WorkItem
@@ -31,7 +32,17 @@ from workers.case.work import Intent, Matter, Understanding, WorkItem
 if TYPE_CHECKING:
     from workers.dialogue.turn import Turn
 
-__all__ = ["SIBLING", "ask_next", "further", "give_work", "interrupt", "item_of", "load_waiting", "open_sibling"]
+__all__ = [
+    "SIBLING",
+    "ask_next",
+    "further",
+    "give_work",
+    "interrupt",
+    "item_of",
+    "load_waiting",
+    "open_sibling",
+    "tell_siblings",
+]
 
 SIBLING = "sibling"
 """How such a case was found (`Opened.link`): in the words that belong to another one."""
@@ -94,15 +105,41 @@ async def open_sibling(turn: "Turn", matter: Matter) -> Draft:
 
 def give_work(turn: "Turn", draft: Draft, matter: Matter) -> None:
     """Let the department of a matter work on it, now and in its own case."""
-    contact, case_id = turn.contact, draft.state.id
-    record_id = derive_id("w", turn.tenant, contact.id, case_id)
+    _give(turn, draft, matter.department, item_of(turn, draft.state.id, matter))
+
+
+def _give(turn: "Turn", draft: Draft, department: str, item: WorkItem) -> None:
+    contact = item.contact
+    record_id = derive_id("w", turn.tenant, contact.id, item.case)
     headers = envelope(
         record_id=record_id, kind="work", source=f"workers/{turn.department}", tenant=turn.tenant, at=turn.now,
-        subject=case_id, deadline=contact.deadline,
+        subject=item.case, deadline=contact.deadline,
     )  # fmt: skip
-    topic = work_topic(matter.department, lane_of(contact.channel))
-    value = encode(item_of(turn, case_id, matter))
-    draft.emit.append(Record(topic=topic, key=case_id, value=value, id=record_id, headers=headers))
+    topic = work_topic(department, lane_of(contact.channel))
+    draft.emit.append(Record(topic=topic, key=item.case, value=encode(item), id=record_id, headers=headers))
+
+
+async def tell_siblings(turn: "Turn") -> None:
+    """The writer has proved by the link of this case who he is: other matters of his that wait for just that go on.
+
+    Each has sent its own message with its own link, which still says yes to what that message proposes. On the phone
+    and in the chat the other matters come to it by themselves.
+    """
+    if turn.live or not turn.state.siblings:
+        return
+    found = await load_cases(turn.house.store, [(turn.tenant, case) for case in turn.state.siblings])
+    for state in sorted(found.values(), key=lambda state: (state.created, state.id)):
+        route, pending = state.route(), state.pending
+        if pending is None or pending.kind != "proof" or state.with_person or turn.writer in state.proven:
+            continue
+        if route is None or identity_key(route.address) != turn.writer or not state.department:
+            continue
+        turn.draft.writes.append(heard_write(turn.tenant, state.id))
+        understanding = replace(turn.understanding, department=state.department)
+        item = WorkItem(
+            contact=turn.contact, case=state.id, person=state.person, understanding=understanding, link=SIBLING
+        )
+        _give(turn, turn.draft, state.department, item)
 
 
 async def interrupt(turn: "Turn") -> None:

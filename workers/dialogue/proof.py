@@ -29,6 +29,7 @@ from workers.case.changes import Draft, load_case, reply_id
 from workers.case.people import identity_key, identity_of, proven_write
 from workers.case.rules import Receive
 from workers.case.schema import case_event, challenge, contact_case, thread
+from workers.dialogue.matters import SIBLING
 from workers.dialogue.turn import Turn
 from workers.records import Customer
 
@@ -92,9 +93,10 @@ def code_of(signer: Signer, tenant: str, challenge_id: str) -> str:
     return f"{number % 10**_CODE_DIGITS:0{_CODE_DIGITS}d}"
 
 
-def token_value(challenge_id: str, case_id: str) -> str:
-    """What the confirmation link's token signs."""
-    return f"{challenge_id}~{case_id}"
+def token_value(challenge_id: str, case_id: str, number: str = "", *, yes: bool = False) -> str:
+    """What the confirmation link's token signs. The page names the case by its `number`, and says so when the click is
+    also the `yes` to what the message proposes."""
+    return f"{challenge_id}~{case_id}~{number}~{'yes' if yes else ''}"
 
 
 async def _customer_behind(turn: Turn) -> tuple[Customer | None, bool]:
@@ -141,7 +143,9 @@ async def request_proof(turn: Turn, *, authorises: str = "") -> None:
     # Without a customer the challenge is opened all the same: a wrong code must be answered alike in both cases.
     _open_challenge(turn, challenge_id, customer.id if customer is not None else "", by)
     if customer is not None and in_thread:
-        token = signer.token("confirm", turn.tenant, token_value(challenge_id, turn.state.id))
+        token = signer.token(
+            "confirm", turn.tenant, token_value(challenge_id, turn.state.id, turn.state.number, yes=bool(authorises))
+        )
         link = f"{turn.house.public_url}/confirm/{token}"
         turn.say("proof.link", link=link, code=code_of(signer, turn.tenant, challenge_id))
         if authorises:
@@ -210,8 +214,11 @@ def _send_code(turn: Turn, signer: Signer, challenge_id: str, customer: Customer
 
 async def confirm_by_link(turn: Turn) -> bool:
     """The one-time link was used. True when that proved the writer; otherwise the reply says what to do."""
-    found = await _challenge(turn, str(turn.contact.native.get("challenge", "")))
-    if found is None or found["by"] != "link":
+    given = str(turn.contact.native.get("challenge", ""))
+    found = await _challenge(turn, given)
+    if found is None:
+        return await _proven_by_sibling(turn, given)
+    if found["by"] != "link":
         return False
     if found["used"]:
         return False
@@ -222,6 +229,30 @@ async def confirm_by_link(turn: Turn) -> bool:
     # Only ever to the address that proved itself, whoever wrote in this case last.
     turn.route = _route_of_identity(turn, found["identity"])
     return await _prove(turn, found)
+
+
+async def _proven_by_sibling(turn: Turn, challenge_id: str) -> bool:
+    """The link of another matter of the same mail was used: it says who the writer is here, too, and nothing more.
+
+    What that other message proposed was decided with the click; what is proposed here is decided here.
+    """
+    found = await turn.house.store.one(_one, {"tenant": turn.tenant, "id": challenge_id})
+    if found is None or found["case_id"] not in turn.state.siblings or not found["used"] or found["by"] != "link":
+        return False
+    route = turn.state.route()
+    if route is None or identity_key(route.address) != found["identity"]:
+        return False
+    customer = await turn.records.customer(turn.tenant, found["customer"])
+    if customer is None:
+        return False
+    turn.writer, turn.route, turn.customer = found["identity"], route, customer
+    turn.draft.tell(
+        events.ProofGiven(
+            at=turn.now, actor="customer", customer=customer.id, identity=turn.writer, by=SIBLING,
+            person=customer.person,
+        )
+    )  # fmt: skip
+    return True
 
 
 async def confirm_by_code(turn: Turn) -> bool | None:

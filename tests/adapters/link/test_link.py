@@ -47,6 +47,21 @@ async def test_the_button_makes_the_contact(page: Any, http: aiohttp.ClientSessi
     assert contact.quality.status == "ok"
 
 
+@pytest.mark.parametrize("yes", ["", "yes"])
+async def test_the_page_names_the_case_and_says_when_the_click_is_a_yes(
+    page: Any, http: aiohttp.ClientSession, yes: str
+) -> None:
+    token = page.token(f"ch-1~k-1~26110000000197~{yes}")
+    async with http.get(f"{page.url}/confirm/{token}", headers={"Accept-Language": "de"}) as answer:
+        text = await answer.text()
+    assert "2611 0000 0001 97" in text
+    assert (WORDS["de"]["yes"] in text) == bool(yes)
+    async with http.post(f"{page.url}/confirm/{token}"):
+        pass
+    (contact,) = page.contacts.values()
+    assert (contact.case_token, contact.native["challenge"]) == ("k-1", "ch-1")
+
+
 async def test_pressing_it_again_is_the_same_contact_and_the_same_thanks(
     page: Any, http: aiohttp.ClientSession
 ) -> None:

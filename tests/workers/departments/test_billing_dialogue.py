@@ -21,8 +21,9 @@ async def confirm(shop: Any, understand: Any, heard: Any) -> Any:
     """The customer opens the link and presses the button."""
     token = link_in(heard.text).rsplit("/", 1)[1]
     value = shop.signer.open("confirm", "shop", token)
-    challenge, _, case = value.partition("~")
-    assert value == token_value(challenge, case)
+    challenge, case, number, yes = value.split("~")
+    assert value == token_value(challenge, case, number, yes=bool(yes))
+    assert number == (await shop.case(case)).number
     contact = shop.contact(
         channel="link", sender=Party(kind="link", address=challenge), case_token=case,
         native={"request": "confirm", "challenge": challenge},

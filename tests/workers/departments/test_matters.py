@@ -162,6 +162,61 @@ async def test_proof_given_for_one_counts_for_the_other_of_the_same_writer(shop:
     assert all(reply.kind != "notice" for reply in shop.sent[sent:])
 
 
+async def test_one_click_says_who_writes_for_both_matters_and_yes_for_its_own_alone(shop: Any, understand: Any) -> None:
+    """Two messages, each with its own link: whoever has used one need not use the other to be known."""
+    heard = await shop.hear(shop.contact(TEXT, sender=GRETE, conversation="<t@x>"), both(understand))
+    (other,) = await siblings(shop, heard.case)
+    assert other.pending.kind == "proof"
+    links = {
+        reply.case: next(word for word in reply.text.split() if "/confirm/" in word)
+        for reply in heard.replies
+        if "/confirm/" in reply.text
+    }
+    assert set(links) == {heard.case, other.id}
+
+    async def press(case: str, department: str) -> Any:
+        value = shop.signer.open("confirm", "shop", links[case].rsplit("/", 1)[1])
+        challenge, of_case, number, _ = value.split("~")
+        assert (of_case, number) == (case, (await shop.case(case)).number)
+        contact = shop.contact(
+            channel="link", sender=Party(kind="link", address=challenge), case_token=case,
+            native={"request": "confirm", "challenge": challenge},
+        )  # fmt: skip
+        return await shop.hear(contact, understand(decision="person", department=department))
+
+    answers = (await press(heard.case, "returns")).replies
+    assert {reply.case for reply in answers} == {heard.case, other.id}
+    assert {reply.to.address for reply in answers} == {GRETE.address}
+    proposed = next(reply for reply in answers if reply.case == other.id)
+    assert "49,90" in proposed.text
+    assert (await shop.case(other.id)).proof == "confirmed"
+    assert [refund for refund in await shop.refunds() if refund["case_id"] == other.id] == [], "nobody said yes to that"
+    await press(other.id, "billing")
+    (refunded,) = [refund for refund in await shop.refunds() if refund["case_id"] == other.id]
+    assert refunded["reason"] == "duplicate"
+    for case in (heard.case, other.id):
+        await same_from_events(shop, case)
+
+
+async def test_a_click_says_nothing_for_a_matter_of_somebody_else(shop: Any, understand: Any) -> None:
+    """The other matter waits for the proof of another address by then: it goes on waiting."""
+    heard = await shop.hear(shop.contact(TEXT, sender=GRETE, conversation="<t@x>"), both(understand))
+    (other,) = await siblings(shop, heard.case)
+    stranger = Party(kind="email", address="stranger@elsewhere.example")
+    text = shop.contact("Und?", sender=stranger, conversation="<t@y>", case_token=other.id)
+    await shop.hear(text, understand("", department="billing", decision="ask"))
+    mine = next(reply.text for reply in heard.replies if reply.case == heard.case and "/confirm/" in reply.text)
+    link = next(word for word in mine.split() if "/confirm/" in word)
+    challenge = shop.signer.open("confirm", "shop", link.rsplit("/", 1)[1]).partition("~")[0]
+    contact = shop.contact(
+        channel="link", sender=Party(kind="link", address=challenge), case_token=heard.case,
+        native={"request": "confirm", "challenge": challenge},
+    )  # fmt: skip
+    await shop.hear(contact, understand(decision="person", department="returns"))
+    assert (await shop.case(heard.case)).proof == "confirmed"
+    assert (await shop.case(other.id)).proof == "none"
+
+
 async def test_a_mail_in_the_middle_about_something_else_is_a_case_of_its_own(shop: Any, understand: Any) -> None:
     asks = understand("order.status", department="support", entities={"order": "SO-10234"})
     heard = await shop.hear(shop.contact("Wo ist SO-10234?", sender=GRETE, conversation="<t@x>"), asks)

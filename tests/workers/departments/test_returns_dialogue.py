@@ -15,7 +15,8 @@ KARI_MAIL = Party(kind="email", address="kari.lunde@kunde.example", name="Kari L
 async def confirm(shop: Any, understand: Any, heard: Any, department: str) -> Any:
     link = next(word for word in heard.text.split() if "/confirm/" in word)
     value = shop.signer.open("confirm", "shop", link.rsplit("/", 1)[1])
-    challenge, _, case = value.partition("~")
+    challenge, case, _, yes = value.split("~")
+    assert yes == "", "a return is agreed to by words"
     contact = shop.contact(
         channel="link", sender=Party(kind="link", address=challenge), case_token=case,
         native={"request": "confirm", "challenge": challenge},
