@@ -170,13 +170,18 @@ async def distributed(
     tools: Any, data: Path, mailbox: Any, bootstrap: str, database: PostgresSettings
 ) -> AsyncIterator[Distributed]:
     """A house on brokers of its own prefix, with the demo's customers."""
-    kafka = KafkaSettings(bootstrap=tuple(bootstrap.split(",")), topic_prefix=f"m{uuid.uuid4().hex[:8]}.")
+    kafka = KafkaSettings(
+        bootstrap=tuple(bootstrap.split(",")), topic_prefix=f"m{uuid.uuid4().hex[:8]}.", replication_floor=1,
+        min_insync_replicas=1,
+    )  # fmt: skip
     await apply_plan(kafka, declared_topics(CHANNELS))
     driven = driven_time(database)
     environment = {
         "CONTACTBUS_BUS__ENGINE": "kafka",
         "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
         "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
+        "CONTACTBUS_KAFKA__REPLICATION_FLOOR": "1",
+        "CONTACTBUS_KAFKA__MIN_INSYNC_REPLICAS": "1",
         "CONTACTBUS_POSTGRES__DSN": driven.dsn,
         "CONTACTBUS_POSTGRES__OWNER_DSN": driven.owner_dsn,
         "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",

@@ -54,7 +54,7 @@ class StoryHouse(ABC):
     mailbox: Any
 
     def __init__(self) -> None:
-        self.ahead = next_tuesday() - SystemClock().now()
+        self.ahead: timedelta = next_tuesday() - SystemClock().now()
         self._staff: Desk | None = None
         self._desks: dict[str, Desk] = {}
 
