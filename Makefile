@@ -12,6 +12,9 @@ DATA ?= contactbus-data
 # More processes than cores: the tests wait for real servers, browsers and clocks as often as they compute.
 PYTEST_ARGS ?= -n 3 --dist loadfile
 
+# Some machines forbid Python to keep what it has compiled: hundreds of processes would compile the whole house again.
+unexport PYTHONDONTWRITEBYTECODE
+
 MINUTES ?= 10
 BUS ?= kafka
 
@@ -37,8 +40,16 @@ ALONE := tests/faults tests/bus/log/test_kafka_faults.py tests/e2e/test_distribu
 MATRIX := tests/faults/test_crash_matrix.py::test_every_point_struck_on_every_channel_breaks_no_promise
 LATER := $(addprefix $(MATRIX)[,embedded-raise] embedded-hang] kafka-kill] kafka-raise] kafka-hang])
 
-# The broker and the database are started once for all tests, on free ports, and stopped with them.
-test: install-dev recognition browser servers lint
+# Packages of Debian come while those of Python do; the type checker, which uses one core, works while the brokers are
+# fetched and the tests compiled. The broker and the database are started once for all tests, on free ports, and
+# stopped with them.
+test: $(VENV)/bin/python
+	@$(MAKE) --no-print-directory recognition browser servers & debian=$$!; \
+		$(MAKE) --no-print-directory install-dev; installed=$$?; wait $$debian && exit $$installed
+	@$(MAKE) --no-print-directory lint & lint=$$!; \
+		$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest --collect-only -qqq >$(VENV)/collected || \
+			cat $(VENV)/collected; \
+		wait $$lint
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(addprefix --deselect=,$(LATER)) $(ALONE)
 
@@ -74,12 +85,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { sh deploy/debian-packages.sh python3-venv && $(PYTHON) -m venv $(VENV); }
 
+# Not compiled: a module is compiled when it is first imported, and most of what is installed never is.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(PIP_INSTALL) -e .
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/installed
 
 # Letters are read with tesseract. Without it they still arrive and a person reads them, so a refusal is no error here.
