@@ -43,5 +43,5 @@ export function replaceInside(parent, ...children) {
   const scrolled = parent.scrollTop;
   parent.replaceChildren(...children.flat(Infinity).filter(Boolean));
   parent.scrollTop = scrolled;
-  if (focused) [...parent.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focused)?.focus();
+  if (focused) [...parent.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focused)?.focus({ preventScroll: true });
 }

@@ -22,6 +22,13 @@ export function shortDuration(ms) {
   return t("time.days", { n: Math.round(seconds / 86400) });
 }
 
+/** Time with its unit, for a sentence: 41 s, 12 min, 3 h, 2 d. */
+export function longTime(ms) {
+  const seconds = Math.floor(Math.abs(ms) / 1000);
+  if (seconds < 90) return t("time.seconds", { n: seconds });
+  return seconds < 5400 ? t("time.minutes", { n: Math.round(seconds / 60) }) : shortDuration(ms);
+}
+
 /** `good`, `warn` (75 % gone) or `bad` (broken) for a promise given at `start` and due at `due`. */
 export function promiseState(due, start, at = now()) {
   const end = new Date(due).getTime();

@@ -88,7 +88,7 @@ async def test_a_supervisor_sees_what_burns_and_steps_in_by_keyboard(house, eyes
     rows = await page.locator(".risk h3").all_text_contents()
     assert "Kari Lunde" in rows[0]
     why = await page.locator(".risk >> nth=0 >> .why li").all_text_contents()
-    assert {"supervisor called", "angry"} <= set(why)
+    assert {"supervisor called: customer is getting angrier", "angry"} <= set(why)
     assert len(await page.locator(".people-list li").all()) == 2
     await page.focus(f"[data-key='step-in-{angry}']")
     await page.keyboard.press("Enter")
@@ -169,7 +169,7 @@ async def test_the_wall_shows_numbers_and_no_names_and_grows_grey(house, eyes, s
     await page.wait_for_selector(".tiles")
     await page.context.set_offline(True)
     await page.clock.run_for(21_000)
-    await page.wait_for_selector(".stale footer.bad:has-text('No connection')")
+    await page.wait_for_selector(".stale footer .bad:has-text('No connection')")
     await seen(eyes, page, "wallboard-en-dark-1440-stale")
     await page.context.set_offline(False)
     await page.clock.run_for(10_000)

@@ -54,6 +54,25 @@ def test_every_refusal_of_the_desk_has_words():
     assert {f"error.{code}" for code in codes} <= WORDS["en"].keys()
 
 
+def test_every_reason_why_something_is_refused_has_words():
+    """What people can run into at the desk; the others are mistakes of a page, and have one sentence for all."""
+    from workers.case import callback
+    from workers.case.supervising import REASONS
+    from workers.policy.rules import ROWS
+
+    mistakes = {"case", "changed", "result", "state"}
+    said = set()
+    for source in [*ROOT.glob("workers/case/*.py"), *ROOT.glob("workers/desk/*.py")]:
+        said |= set(re.findall(r'Refused\(\("([\w-]+)",', source.read_text()))
+    assert len(said) > 15
+    assert {f"refused.{word}" for word in said - mistakes} - WORDS["en"].keys() == set()
+    goodwill = {row.id for row in ROWS.values() if row.id.startswith("goodwill.") and row.effect != "permit"}
+    assert {f"refused.{rule}" for rule in goodwill} <= WORDS["en"].keys()
+    assert {f"reason.{reason}" for reason in REASONS} <= WORDS["en"].keys()
+    results = {"talked", "customer"} & set(callback.RESULTS)
+    assert {f"desk.{part}.{result}" for result in results for part in ("called", "said.called")} <= WORDS["en"].keys()
+
+
 def test_every_event_of_a_case_has_a_sentence():
     from workers.case.closing import REASONS
     from workers.case.events import EVENT_KINDS

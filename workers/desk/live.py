@@ -47,6 +47,7 @@ class RiskRow(msgspec.Struct, frozen=True, kw_only=True):
     number: str
     name: str
     subject: str
+    intent: str
     channel: str
     language: str
     department: str
@@ -122,8 +123,8 @@ def _called(state: CaseState) -> str:
 
 def _row(state: CaseState, reasons: tuple[Reason, ...], name: str) -> RiskRow:
     return RiskRow(
-        id=state.id, number=state.number, name=name or _called(state), subject=state.subject, channel=state.channel,
-        language=state.language, department=state.department, assignee=state.assignee, joined=state.joined,
-        status=state.status, tone=state.tone, supervisor=state.supervisor, due=state.due, created=state.created,
-        score=score(reasons), reasons=reasons,
+        id=state.id, number=state.number, name=name or _called(state), subject=state.subject,
+        intent=state.intents[0] if state.intents else "", channel=state.channel, language=state.language,
+        department=state.department, assignee=state.assignee, joined=state.joined, status=state.status, tone=state.tone,
+        supervisor=state.supervisor, due=state.due, created=state.created, score=score(reasons), reasons=reasons,
     )  # fmt: skip

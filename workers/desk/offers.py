@@ -217,10 +217,12 @@ def task_of(state: CaseState) -> Task:
 def hand_of(state: CaseState) -> Hand:
     """A case as whoever has it holds it."""
     route = state.route()
+    # Who was shown the door need not have gone through it: for the person the conversation is over all the same.
+    gone = route is not None and (route.left or bool(state.ended))
     return Hand(
         case=state.id, lane=lane_of(state), waits=waits(state), awaited=state.status == model.WAITING_PERSON,
         assignee=state.assignee, closed=state.status == model.CLOSED, outcome=state.outcome,
-        over=state.channel in LIVE_CHANNELS and route is not None and route.left and state.callback is None,
+        over=state.channel in LIVE_CHANNELS and gone and state.callback is None,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import { h, icon } from "/assets/dom.js";
 import { formatTime, t } from "/assets/i18n.js";
 import { post } from "./api.js";
 import { CaseDrafts } from "./drafts.js";
-import { channelName, languageName } from "./words.js";
+import { channelName, languageName, refusalWords } from "./words.js";
 
 const NEWS = new Set(["received", "reply-planned", "acted", "reopened", "closed"]); // as in actions.py
 
@@ -239,7 +239,7 @@ export class DeskComposer extends HTMLElement {
         this.#showNews();
         this.#tell("stale", "");
       } else {
-        this.#tell("failed", t(`error.${refusal.code}`));
+        this.#tell("failed", refusalWords(refusal));
       }
     } finally {
       this.#busy = false;

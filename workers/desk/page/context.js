@@ -2,6 +2,9 @@
 
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets/i18n.js";
+import { callButton, callCard } from "./calling.js";
+import "./goodwill.js";
+import "./identity.js";
 import { aboutWords, becauseWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
 
 export const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
@@ -10,26 +13,55 @@ export class DeskContext extends HTMLElement {
   view = null;
   online = true;
   refused = null; // what was missing when somebody last tried to close
+  limits = {}; // what this person may give in a case, by currency
+  #identity = document.createElement("desk-identity");
+  #goodwill = document.createElement("desk-goodwill");
+  // What is drawn anew lies in slots: the two forms are never moved, so that nobody loses his place while he types.
+  #slots = Object.fromEntries(["calling", "customer", "understood", "orders", "rest"].map((name) => [name, h("div", { class: "slot" })]));
+  #orderCard = h("section", { class: "card orders-card" }, this.#slots.orders, this.#goodwill);
+
+  connectedCallback() {
+    const { calling, customer, understood, rest } = this.#slots;
+    this.replaceChildren(calling, h("section", { class: "card customer" }, customer, this.#identity), understood, this.#orderCard, rest);
+    this.render();
+  }
 
   render() {
-    if (!this.view) {
-      this.replaceChildren();
-      return;
-    }
-    replaceInside(
-      this,
-      this.#customer(),
-      this.#understood(),
-      this.#orders(),
-      this.#promises(),
-      this.#targets(),
-      this.#closing(),
-      this.#others(),
-    );
+    for (const part of this.children) part.hidden = !this.view;
+    if (!this.view) return;
+    this.#identity.online = this.#goodwill.online = this.online;
+    this.#goodwill.limits = this.limits;
+    this.#identity.view = this.#goodwill.view = this.view;
+    const orders = this.#orders();
+    this.#orderCard.hidden = !orders;
+    replaceInside(this.#slots.calling, callCard(this.view, this.#calls()));
+    replaceInside(this.#slots.customer, this.#customer());
+    replaceInside(this.#slots.understood, this.#understood());
+    replaceInside(this.#slots.orders, orders);
+    replaceInside(this.#slots.rest, this.#promises(), this.#targets(), this.#closing(), this.#others());
   }
 
   focusClose() {
     this.querySelector("[data-key='outcome'], [data-key='close']")?.focus();
+  }
+
+  /** The words of these two are drawn when they change; the rest anew each time. */
+  relabel() {
+    this.#identity.render();
+    this.#goodwill.relabel();
+    this.render();
+  }
+
+  focusCall() {
+    this.querySelector("[data-key='call'], [data-key='called.talked']")?.focus();
+  }
+
+  focusIdentity() {
+    this.#identity.focusForm();
+  }
+
+  focusGoodwill() {
+    this.#goodwill.focusForm();
   }
 
   focusOutcome() {
@@ -45,6 +77,10 @@ export class DeskContext extends HTMLElement {
     this.dispatchEvent(new CustomEvent("act", { detail: { action, body }, bubbles: true }));
   }
 
+  #calls() {
+    return { online: this.online, call: () => this.#do("call"), called: (result) => this.#do("called", { result }) };
+  }
+
   #section(key, ...content) {
     return h("section", { class: `card ${key}` }, h("h2", {}, t(`desk.context.${key}`)), content);
   }
@@ -52,15 +88,27 @@ export class DeskContext extends HTMLElement {
   #customer() {
     const { view } = this;
     const facts = view.facts;
-    return this.#section(
-      "customer",
+    return [
+      h("h2", {}, t("desk.context.customer")),
       h("p", { class: "big" }, facts?.name || view.row.name || t(nobody(view.row))),
       h("p", { class: view.proof === "confirmed" ? "good" : "quiet" }, icon(view.proof === "confirmed" ? "check" : "person"), t(`proof.${view.proof}`)),
-      h("ul", { class: "plain-list" }, view.routes.map((route) => h("li", {}, channelIcon(route.channel, channelName(route.channel)), h("span", { class: "address" }, route.address)))),
+      h(
+        "ul",
+        { class: "plain-list" },
+        view.routes.map((route) =>
+          h(
+            "li",
+            {},
+            channelIcon(route.channel, channelName(route.channel)),
+            h("span", { class: "address" }, route.channel === "chat" ? t("desk.route.chat") : route.address),
+            route.channel === "phone" ? callButton(view, this.#calls()) : null,
+          ),
+        ),
+      ),
       facts?.lines?.length ? h("ul", { class: "plain-list facts" }, facts.lines.map((line) => h("li", {}, h("span", { class: "quiet" }, tOr(`fact.${line.name}`, line.name)), h("span", {}, factValue(line))))) : null,
       view.satisfaction ? h("p", { class: view.satisfaction < 3 ? "bad" : "quiet" }, icon("flag"), t("desk.satisfaction", { score: view.satisfaction })) : null,
       h("p", { class: "quiet" }, icon("bubble"), t("desk.speaks", { language: languageName(view.row.language) })),
-    );
+    ];
   }
 
   #understood() {
@@ -83,8 +131,8 @@ export class DeskContext extends HTMLElement {
   #orders() {
     const orders = this.view.facts?.orders || [];
     if (!orders.length) return null;
-    return this.#section(
-      "orders",
+    return [
+      h("h2", {}, t("desk.context.orders")),
       h(
         "ul",
         { class: "plain-list orders" },
@@ -98,27 +146,30 @@ export class DeskContext extends HTMLElement {
           ),
         ),
       ),
-    );
+    ];
   }
 
   #promises() {
     const { promises } = this.view;
     if (!promises.length) return null;
-    return this.#section(
-      "promises",
+    return this.#section("promises", h("ul", { class: "plain-list promises" }, promises.map((promise) => this.#promise(promise))));
+  }
+
+  #promise(promise) {
+    const until = t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` });
+    const broke = promise.broke && t(promise.broke === promise.until ? "desk.promise.broken" : "desk.promise.broken.before", { time: `${formatDay(promise.broke)} ${formatTime(promise.broke)}` });
+    return h(
+      "li",
+      {},
+      icon("clock"),
       h(
-        "ul",
-        { class: "plain-list" },
-        promises.map((promise) =>
-          h(
-            "li",
-            {},
-            icon("clock"),
-            h("span", {}, tOr(`promise.${promise.what}`, promise.what), h("br"), h("time-left", { class: "figures", due: promise.until, start: promise.made }), promise.broke ? h("span", { class: "flag failed" }, icon("warning"), t("desk.promise.broken")) : null, " ", h("span", { class: "quiet" }, "· ", t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` }))),
-            h("button", { class: "small", disabled: !this.online, dataset: { key: `kept-${promise.id}` }, onclick: () => this.#do("kept", { promise: promise.id }) }, t("desk.promise.kept")),
-          ),
-        ),
+        "span",
+        {},
+        h("span", {}, tOr(`promise.${promise.what}`, promise.what), promise.by && promise.by !== "machine" ? h("span", { class: "quiet" }, ` (${promise.by})`) : null),
+        h("span", { class: "line" }, h("time-left", { class: "figures", due: promise.until, start: promise.made }), h("span", { class: "quiet" }, until)),
+        broke ? h("span", { class: "flag failed" }, icon("warning"), broke) : promise.warned ? h("span", { class: "flag warned" }, icon("warning"), t("desk.promise.warned")) : null,
       ),
+      h("button", { class: "small", disabled: !this.online, dataset: { key: `kept-${promise.id}` }, onclick: () => this.#do("kept", { promise: promise.id }) }, t("desk.promise.kept")),
     );
   }
 

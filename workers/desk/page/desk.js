@@ -9,13 +9,14 @@ import "./composer.js";
 import "./context.js";
 import { Here } from "./here.js";
 import { hereWords } from "./herewords.js";
-import { holdControls } from "./hold.js";
+import { holdControls, waitingWords } from "./hold.js";
 import { keyMap, keysAct, letKeysAct, listenToKeys } from "./keys.js";
+import { menu, openMenu } from "./menu.js";
 import "./offers.js";
-import { pageLinks } from "./pagehead.js";
+import { pageLinks, signOut } from "./pagehead.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
-import { aboutWords, channelName, languageName, learnWords, nobody, statusName } from "./words.js";
+import { aboutWords, channelName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
 
@@ -57,6 +58,7 @@ class DeskApp extends HTMLElement {
     queue.me = this.#me;
     queue.here = this.#here;
     composer.person = this.#me.person;
+    context.limits = this.#me.goodwill;
     queue.setAttribute("aria-label", t("desk.queue"));
     queue.setAttribute("role", "navigation");
     context.setAttribute("role", "region");
@@ -98,7 +100,7 @@ class DeskApp extends HTMLElement {
       ),
       h("span", { class: "who" }, icon("person"), this.#me.person),
       h("button", { class: "plain", "aria-expanded": String(this.#help), "aria-label": t("desk.help"), onclick: () => this.#showHelp(!this.#help) }, "?"),
-      h("button", { class: "plain sign-out", onclick: () => this.#signOut() }, t("desk.signout")),
+      h("button", { class: "plain sign-out", onclick: signOut }, t("desk.signout")),
     ];
     replaceInside(top, parts);
     this.#showLive();
@@ -132,6 +134,7 @@ class DeskApp extends HTMLElement {
     this.#parts.offers.render();
     queue.render();
     composer.relabel();
+    context.relabel();
     this.#showCase();
     if (this.#help) this.#showHelp(true);
   }
@@ -139,7 +142,11 @@ class DeskApp extends HTMLElement {
   #listen() {
     this.addEventListener("open-case", (event) => this.#open(event.detail));
     this.addEventListener("view", (event) => this.#setView(event.detail));
-    this.addEventListener("act", (event) => this.#act(event.detail.action, event.detail.body));
+    this.addEventListener("act", (event) => this.#act(event.detail.action, event.detail.body, event.detail));
+    this.addEventListener("said", (event) => {
+      this.#say(event.detail);
+      this.#changed(this.#view.row.id);
+    });
     this.addEventListener("written", (event) => {
       if (event.detail.words) this.#say(event.detail.words, event.detail.kind === "failed");
       this.#changed(this.#view.row.id);
@@ -169,20 +176,16 @@ class DeskApp extends HTMLElement {
       t: () => this.#view && this.#act("take"),
       s: () => this.#parts.offers.acceptFirst(),
       u: () => this.#foldAll(),
-      o: () => {
-        if (!this.#view) return;
-        this.#pane("context");
-        this.#parts.context.focusOutcome();
-      },
+      o: () => this.#beside((context) => context.focusOutcome()),
       y: () => this.#view && this.#parts.context.noteNothingElse(),
       p: () => this.#view && this.#act("praise"),
       g: () => this.#parts.top.querySelector(".pages a:not([aria-current])")?.focus(),
-      h: () => this.#parts.head.querySelector("[data-key='hold']")?.focus(),
-      x: () => {
-        if (!this.#view) return;
-        this.#pane("context");
-        this.#parts.context.focusClose();
-      },
+      h: () => openMenu(this.#parts.head, "hold"),
+      e: () => openMenu(this.#parts.head, "escalate"),
+      c: () => this.#beside((context) => context.focusCall()),
+      i: () => this.#beside((context) => context.focusIdentity()),
+      m: () => this.#beside((context) => context.focusGoodwill()),
+      x: () => this.#beside((context) => context.focusClose()),
       q: () => {
         this.#pane("queue");
         this.#parts.queue.focusOpen();
@@ -190,6 +193,13 @@ class DeskApp extends HTMLElement {
       "?": () => this.#showHelp(!this.#help),
       Escape: () => this.#back(),
     });
+  }
+
+  /** To something in the right column, which is a pane of its own on a narrow screen. */
+  #beside(go) {
+    if (!this.#view) return;
+    this.#pane("context");
+    go(this.#parts.context);
   }
 
   #online(online) {
@@ -283,7 +293,7 @@ class DeskApp extends HTMLElement {
       await post(path, body);
       return true;
     } catch (refusal) {
-      this.#say(t(`error.${refusal.code}`), true);
+      this.#say(refusalWords(refusal), true);
       return false;
     }
   }
@@ -348,8 +358,8 @@ class DeskApp extends HTMLElement {
     this.#here.open(row.id);
     queue.open = row.id;
     queue.render();
-    const mine = row.assignee === this.#me.person;
-    head.replaceChildren(
+    replaceInside(
+      head,
       h(
         "div",
         { class: "case-title" },
@@ -363,16 +373,9 @@ class DeskApp extends HTMLElement {
         h("span", { class: "quiet figures" }, t("desk.number", { number: row.number.replace(/(.{4})(?=.)/g, "$1 ") })),
         row.due ? h("span", {}, t("desk.promise"), " ", h("time-left", { class: "figures", due: row.due, start: row.promised })) : null,
         h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
-        mine
-          ? h("button", { class: "small", dataset: { key: "give-back" }, onclick: () => this.#act("release") }, t("desk.release"))
-          : h("button", { class: "small", dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
-        this.#handOn(row),
       ),
-      holdControls(view, {
-        online: this.#parts.context.online,
-        ask: (reason) => this.#act("hold", { reason }),
-        end: (reason) => this.#act("end", { reason }),
-      }) ?? "",
+      waitingWords(view),
+      h("div", { class: "case-acts", role: "group", "aria-label": t("desk.acts") }, this.#acts(view)),
       h("p", { class: "others-here", role: "status", hidden: true }),
     );
     this.#showOthers();
@@ -386,35 +389,55 @@ class DeskApp extends HTMLElement {
     context.render();
   }
 
-  /** Who else is signed in can be given the case; alone at the desk there is nobody to choose. */
-  #handOn(row) {
+  /** What can be done with the case as a whole. Who else is signed in can be given it. */
+  #acts(view) {
+    const { row } = view;
+    const online = this.#parts.context.online;
     const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee);
-    if (!others.length || row.status === "closed") return null;
-    const choice = h(
-      "select",
-      { "aria-label": t("desk.assign.to"), dataset: { key: "assign-to" }, onchange: () => (give.disabled = !choice.value) },
-      h("option", { value: "" }, t("desk.assign.to")),
-      others.map((person) => h("option", { value: person }, person)),
-    );
-    const give = h("button", { class: "small", disabled: true, dataset: { key: "assign" }, onclick: () => this.#act("assign", { to: choice.value }) }, t("desk.assign"));
-    return h("span", { class: "hand-on" }, choice, give);
+    const closed = row.status === "closed";
+    const mine = row.assignee === this.#me.person;
+    return [
+      mine
+        ? h("button", { class: "small", disabled: !online, dataset: { key: "give-back" }, onclick: () => this.#act("release") }, t("desk.release"))
+        : h("button", { class: "small", disabled: !online, dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
+      others.length && !closed
+        ? menu({ key: "assign", words: t("desk.assign"), choices: others.map((person) => [person, person]), act: (to) => this.#act("assign", { to }), disabled: !online })
+        : null,
+      holdControls(view, {
+        online,
+        ask: (reason) => this.#act("hold", { reason }),
+        end: (reason) => this.#act("end", { reason }),
+      }),
+      closed
+        ? null
+        : menu({
+            key: "escalate",
+            words: t("desk.escalate"),
+            choices: view.escalate_reasons.map((reason) => [reason, t(`reason.${reason}`)]),
+            act: (reason) => this.#act("escalate", { reason }),
+            disabled: !online,
+          }),
+    ];
   }
 
-  async #act(action, body = {}) {
+  async #act(action, body = {}, { done = () => {}, failed = () => {} } = {}) {
     const { row } = this.#view;
     const { context } = this.#parts;
     try {
-      await post(`cases/${encodeURIComponent(row.id)}/${action}`, body);
+      const answer = await post(`cases/${encodeURIComponent(row.id)}/${action}`, body);
       context.refused = null;
-      this.#say(t(`desk.said.${action}`));
+      done();
+      const variant = action === "called" ? body.result : action === "call" && !answer.rings ? "dial" : "";
+      this.#say(t(`desk.said.${action}${variant && `.${variant}`}`, answer));
     } catch (refusal) {
-      if (refusal.code === "missing") {
+      if (action === "close" && refusal.code === "missing") {
         context.refused = refusal.detail.missing;
         this.#say(t("desk.close.refused", { n: refusal.detail.missing.length }), true);
         context.render();
         context.focusClose();
       } else {
-        this.#say(t(`error.${refusal.code}`), true);
+        failed(refusalWords(refusal));
+        this.#say(refusalWords(refusal), true);
       }
     }
     this.#changed(row.id);
@@ -454,11 +477,6 @@ class DeskApp extends HTMLElement {
     this.#parts.top.querySelector("[aria-expanded]")?.setAttribute("aria-expanded", String(on));
     if (on) help.focus();
     else this.#parts.top.querySelector("[aria-expanded]")?.focus();
-  }
-
-  async #signOut() {
-    await post("signout", {});
-    location.assign("/desk/login");
   }
 }
 

@@ -2,42 +2,28 @@
 
 import { h, icon } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
+import { menu } from "./menu.js";
 
-/** The part of a case's head that is about waiting; nothing for cases on which nobody waits before a window. */
-export function holdControls(view, { online, ask, end }) {
-  if (!view.row.live || view.row.status === "closed") return null;
+/** How long somebody has been waiting; nothing for cases on which nobody waits before a window. */
+export function waitingWords(view) {
   const { hold } = view;
-  const choice = h(
-    "select",
-    { "aria-label": t("desk.hold"), disabled: !online, dataset: { key: "hold" }, onchange: () => choice.value && ask(choice.value) },
-    h("option", { value: "" }, t("desk.hold")),
-    view.hold_reasons.map((reason) => h("option", { value: reason }, t(`hold.${reason}`))),
-  );
+  if (!hold || !view.row.live || view.row.status === "closed") return null;
   return h(
-    "div",
-    { class: "case-hold" },
-    hold
-      ? h(
-          "span",
-          { class: "waits" },
-          icon("clock"),
-          t("desk.hold.waits", { reason: t(`hold.${hold.reason}`) }),
-          " ",
-          h("time-left", { class: "figures", due: hold.due, start: hold.heard }),
-        )
-      : null,
-    choice,
-    view.may_end ? endChoice(online, end) : null,
+    "p",
+    { class: "waits" },
+    icon("clock"),
+    t("desk.hold.waits", { reason: t(`hold.${hold.reason}`) }),
+    " ",
+    h("time-left", { class: "figures", due: hold.due, start: hold.heard }),
   );
 }
 
-/** Nobody has to bear insults: a reason ends the conversation, and the matter goes on in writing. */
-function endChoice(online, end) {
-  const choice = h(
-    "select",
-    { "aria-label": t("desk.end"), disabled: !online, dataset: { key: "end" }, onchange: () => choice.value && end(choice.value) },
-    h("option", { value: "" }, t("desk.end")),
-    ["insults", "threats", "harassment"].map((reason) => h("option", { value: reason }, t(`desk.end.${reason}`))),
-  );
-  return choice;
+/** Asking for a moment; and nobody has to bear insults: a reason ends the conversation, and the matter goes on in writing. */
+export function holdControls(view, { online, ask, end }) {
+  if (!view.row.live || view.row.status === "closed") return null;
+  const named = (reasons, prefix) => reasons.map((reason) => [reason, t(`${prefix}.${reason}`)]);
+  return [
+    menu({ key: "hold", words: t("desk.hold"), choices: named(view.hold_reasons, "hold"), act: ask, disabled: !online }),
+    view.may_end ? menu({ key: "end", words: t("desk.end"), choices: named(view.end_reasons, "desk.end"), act: end, disabled: !online }) : null,
+  ];
 }

@@ -21,4 +21,5 @@ if (token && !problem) {
   else if (document.visibilityState === "visible") submit();
 } else {
   words.textContent = t(problem === "used" ? "login.used" : "login.missing");
+  document.querySelector("#command").hidden = false;
 }

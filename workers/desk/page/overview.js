@@ -3,14 +3,16 @@
 import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { preferredLanguage, t, useLanguage } from "/assets/i18n.js";
 import { LiveFeed, offlineBar } from "/assets/live.js";
-import { serverTime } from "/assets/timeleft.js";
+import { longTime, serverTime } from "/assets/timeleft.js";
 import { get, post } from "./api.js";
 import { pageHead } from "./pagehead.js";
-import { channelName, departmentName, languageName, learnWords, nobody, statusName } from "./words.js";
+import "./screen.js";
+import { aboutWords, channelName, departmentName, languageName, learnWords, nobody, reasonName, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 300; // changes that come together are fetched together
 const WEIGH_AGAIN_MS = 10_000; // time passes without an event too
 const HEAVY = 50;
+const TIMED = new Set(["late", "near"]); // these say the time themselves
 const GRAVE = new Set(["emergency", "abuse", "late"]);
 
 class DeskOverview extends HTMLElement {
@@ -22,6 +24,7 @@ class DeskOverview extends HTMLElement {
   #advising = "";
   #timer = 0;
   #parts = {};
+  #screen = document.createElement("screen-address");
 
   async connectedCallback() {
     await useLanguage(preferredLanguage());
@@ -53,6 +56,7 @@ class DeskOverview extends HTMLElement {
     const speak = async (code) => {
       await useLanguage(code);
       this.#build();
+      this.#screen.render();
       this.#draw();
     };
     document.title = t("live.title");
@@ -88,7 +92,7 @@ class DeskOverview extends HTMLElement {
     const { list, people } = this.#parts;
     if (this.#advising && list.querySelector(".advise input:focus")) return; // nobody's half sentence is taken away
     replaceInside(list, h("h2", {}, t("live.list")), this.#cases());
-    replaceInside(people, this.#failed ? null : [h("h2", {}, t("live.people")), this.#colleagues()]);
+    replaceInside(people, this.#failed ? null : [h("h2", {}, t("live.people")), this.#colleagues(), h("h2", {}, t("screen")), this.#screen]);
   }
 
   #cases() {
@@ -108,21 +112,21 @@ class DeskOverview extends HTMLElement {
       h(
         "div",
         {},
-        h("h3", {}, channelIcon(row.channel, channelName(row.channel)), row.name || t(nobody(row)), h("span", { class: "quiet" }, row.subject || departmentName(row.department || "desk")), row.language ? h("span", { class: "tag", title: languageName(row.language) }, row.language) : null),
+        h("h3", {}, channelIcon(row.channel, channelName(row.channel)), h("a", { href: `/desk#${encodeURIComponent(row.id)}`, dataset: { key: `open-${row.id}` } }, row.name || t(nobody(row))), h("span", { class: "quiet" }, aboutWords(row)), row.language ? h("span", { class: "tag", title: languageName(row.language) }, row.language) : null),
         h(
           "p",
           { class: "risk-facts" },
-          row.due ? h("time-left", { class: "figures", due: row.due, start: row.created }) : null,
+          row.due && !row.reasons.some(({ word }) => TIMED.has(word)) ? h("time-left", { class: "figures", due: row.due, start: row.created }) : null,
+          h("span", { class: "quiet" }, departmentName(row.department || "desk")),
           h("span", { class: "quiet" }, statusName(row.status)),
           h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
           row.joined.length ? h("span", { class: "quiet" }, t("live.joined", { names: row.joined.join(", ") })) : null,
         ),
-        h("ul", { class: "why", "aria-label": t("live.why") }, row.reasons.map((reason) => h("li", { class: GRAVE.has(reason.word) ? "bad" : reason.points >= 20 ? "warn" : "" }, t(`risk.${reason.word}`, { value: reason.value })))),
+        h("ul", { class: "why", "aria-label": t("live.why") }, row.reasons.map((reason) => h("li", { class: GRAVE.has(reason.word) ? "bad" : reason.points >= 20 ? "warn" : "" }, riskWords(reason, row)))),
       ),
       h(
         "div",
         { class: "risk-acts" },
-        h("a", { class: "button small", href: `/desk#${encodeURIComponent(row.id)}` }, t("live.open")),
         mine || row.joined.includes(this.#me.person) ? null : this.#button(row, "step-in"),
         mine ? null : this.#button(row, "take-over"),
         row.assignee && !mine
@@ -171,9 +175,12 @@ class DeskOverview extends HTMLElement {
           "li",
           {},
           icon("person"),
-          h("span", {}, person.name),
-          h("span", { class: person.state === "ready" ? "good" : "quiet" }, t(`presence.${person.state}`)),
-          h("time-since", { class: "figures quiet", from: person.since }),
+          h(
+            "span",
+            { class: "colleague" },
+            h("span", {}, person.name),
+            h("span", {}, h("span", { class: person.state === "ready" ? "good" : "quiet" }, t(`presence.${person.state}`)), " ", h("time-since", { class: "figures quiet", from: person.since })),
+          ),
           person.state === "break" || person.state === "away"
             ? null
             : h("button", { class: "small", disabled: !this.#online, dataset: { key: `break-${person.name}` }, onclick: () => this.#rest(person.name) }, t("live.people.break")),
@@ -199,7 +206,7 @@ class DeskOverview extends HTMLElement {
       await post(path, body);
       return true;
     } catch (refusal) {
-      this.#say(t(`error.${refusal.code}`), true);
+      this.#say(refusalWords(refusal), true);
       return false;
     }
   }
@@ -209,6 +216,14 @@ class DeskOverview extends HTMLElement {
     said.className = bad ? "said bad" : "said";
     said.textContent = words;
   }
+}
+
+const PER = { late: 60_000, near: 60_000, hold: 1000 }; // what a unit of the value is, in ms
+
+/** A reason as a sentence; who called the supervisor for what is more than that somebody did. */
+function riskWords({ word, value }, row) {
+  if (word === "supervisor") return t("risk.supervisor.why", { reason: reasonName(row.supervisor) });
+  return t(`risk.${word}`, { value: PER[word] ? longTime(value * PER[word]) : value });
 }
 
 customElements.define("desk-overview", DeskOverview);

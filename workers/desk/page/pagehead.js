@@ -2,6 +2,7 @@
 
 import { h, icon } from "/assets/dom.js";
 import { language, rememberLanguage, t } from "/assets/i18n.js";
+import { post } from "./api.js";
 import { languageName } from "./words.js";
 
 const PAGES = [
@@ -19,6 +20,12 @@ export function pageLinks(me, current) {
     { class: "pages", "aria-label": t("nav.pages") },
     pages.map(([name, path]) => h("a", { href: path, "aria-current": name === current ? "page" : null }, t(`nav.${name}`))),
   );
+}
+
+/** End the session, here and for every page of this browser. */
+export async function signOut() {
+  await post("signout", {});
+  location.assign("/desk/login");
 }
 
 export function pageHead(me, current, speak) {
@@ -43,5 +50,6 @@ export function pageHead(me, current, speak) {
       ),
     ),
     h("span", { class: "who" }, icon("person"), me.person),
+    h("button", { class: "plain sign-out", onclick: signOut }, t("desk.signout")),
   );
 }

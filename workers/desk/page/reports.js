@@ -1,6 +1,6 @@
 // Reports: figures of a span of days, told apart by what is asked for.
 
-import { h, icon } from "/assets/dom.js";
+import { h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, formatNumber, preferredLanguage, t, useLanguage } from "/assets/i18n.js";
 import { shortDuration } from "/assets/timeleft.js";
 import { get } from "./api.js";
@@ -8,13 +8,17 @@ import { pageHead } from "./pagehead.js";
 import { channelName, departmentName, languageName, learnWords } from "./words.js";
 
 const DIMENSIONS = ["day", "channel", "department", "language", "operator"];
+const CHOSEN = ["channel", "department", "language", "operator"];
+const NONE = "none"; // in the address, for figures of which it is not known
 const DAYS_SHOWN = 7;
+const SPANS = [1, 7, 30];
 
 class DeskReports extends HTMLElement {
   #me = null;
   #report = null;
   #refused = "";
-  #asked = { since: "", until: "", by: ["day"] };
+  #asked = { since: "", until: "", by: ["day"], only: {} };
+  #values = {};
   #busy = false;
 
   async connectedCallback() {
@@ -33,6 +37,7 @@ class DeskReports extends HTMLElement {
       since: asked.get("since") || day(today, 1 - DAYS_SHOWN),
       until: asked.get("until") || day(today, 0),
       by: (asked.get("by") ?? "day").split(",").filter((name) => DIMENSIONS.includes(name)),
+      only: Object.fromEntries(CHOSEN.map((name) => [name, asked.get(name)]).filter(([, value]) => value)),
     };
     await this.#load();
   }
@@ -40,11 +45,11 @@ class DeskReports extends HTMLElement {
   async #load() {
     this.#busy = true;
     this.#draw();
-    const { since, until, by } = this.#asked;
-    const query = new URLSearchParams({ since, until, by: by.join(",") });
-    history.replaceState(null, "", `?${query}`);
+    const query = this.#query();
+    history.replaceState(null, "", `?${query}`); // whoever is given the address sees the same
     try {
       this.#report = await get(`reports?${query}`);
+      this.#values = this.#report.values;
       this.#refused = "";
     } catch (refusal) {
       this.#report = null;
@@ -54,6 +59,11 @@ class DeskReports extends HTMLElement {
     this.#draw();
   }
 
+  #query() {
+    const { since, until, by, only } = this.#asked;
+    return new URLSearchParams({ since, until, by: by.join(","), ...only });
+  }
+
   #draw() {
     document.title = t("report.title");
     const speak = async (code) => {
@@ -61,14 +71,15 @@ class DeskReports extends HTMLElement {
       this.#draw();
     };
     const allowed = this.#refused !== "role";
-    this.replaceChildren(
+    replaceInside(
+      this,
       pageHead(this.#me, "reports", speak),
       h("main", {}, h("h2", {}, t("nav.reports")), allowed ? this.#form() : null, this.#body()),
     );
   }
 
   #form() {
-    const { since, until, by } = this.#asked;
+    const { since, until, by, only } = this.#asked;
     const form = h(
       "form",
       {
@@ -76,28 +87,67 @@ class DeskReports extends HTMLElement {
         onsubmit: (event) => {
           event.preventDefault();
           const data = new FormData(form);
-          this.#asked = { since: data.get("since"), until: data.get("until"), by: data.getAll("by") };
+          const chosen = CHOSEN.map((name) => [name, data.get(name)]).filter(([, value]) => value);
+          this.#asked = { since: data.get("since"), until: data.get("until"), by: data.getAll("by"), only: Object.fromEntries(chosen) };
           this.#load();
         },
       },
-      h("label", {}, t("report.since"), " ", h("input", { type: "date", name: "since", value: since, required: true })),
-      h("label", {}, t("report.until"), " ", h("input", { type: "date", name: "until", value: until, required: true })),
       h(
-        "fieldset",
-        {},
-        h("legend", {}, t("report.by")),
-        DIMENSIONS.map((name) => h("label", { class: "choice" }, h("input", { type: "checkbox", name: "by", value: name, checked: by.includes(name) }), t(`report.by.${name}`))),
+        "div",
+        { class: "line" },
+        h("label", {}, t("report.since"), h("input", { type: "date", name: "since", value: since, required: true, dataset: { key: "since" } })),
+        h("label", {}, t("report.until"), h("input", { type: "date", name: "until", value: until, required: true, dataset: { key: "until" } })),
+        h("span", { class: "spans", role: "group", "aria-label": t("report.spans") }, SPANS.map((days) => this.#span(days))),
       ),
-      h("button", { class: "primary", disabled: this.#busy }, t("report.show")),
+      h("div", { class: "line" }, CHOSEN.map((name) => this.#choice(name, only[name] || ""))),
+      h(
+        "div",
+        { class: "line" },
+        h(
+          "fieldset",
+          {},
+          h("legend", {}, t("report.by")),
+          DIMENSIONS.map((name) => h("label", { class: "choice" }, h("input", { type: "checkbox", name: "by", value: name, checked: by.includes(name), dataset: { key: `by-${name}` } }), t(`report.by.${name}`))),
+        ),
+        h("button", { class: "primary", disabled: this.#busy, dataset: { key: "show" } }, t("report.show")),
+      ),
     );
     return form;
+  }
+
+  /** The last days up to today, by one press. */
+  #span(days) {
+    const today = new Date(this.#me.server_time);
+    const [since, until] = [day(today, 1 - days), day(today, 0)];
+    const shown = this.#asked.since === since && this.#asked.until === until;
+    const act = () => {
+      this.#asked = { ...this.#asked, since, until };
+      this.#load();
+    };
+    return h("button", { type: "button", class: "plain", "aria-pressed": String(shown), dataset: { key: `days-${days}` }, onclick: act }, t("report.days", { n: days }));
+  }
+
+  /** One value of a dimension, of those that there were in this span. */
+  #choice(name, chosen) {
+    const known = (this.#values[name] || []).map((value) => value || NONE);
+    const values = chosen && !known.includes(chosen) ? [...known, chosen] : known;
+    return h(
+      "label",
+      {},
+      t(`report.by.${name}`),
+      h(
+        "select",
+        { name, dataset: { key: `only-${name}` } },
+        h("option", { value: "" }, t("report.all")),
+        values.map((value) => h("option", { value, selected: value === chosen }, words(name, value === NONE ? "" : value))),
+      ),
+    );
   }
 
   #body() {
     if (this.#refused) return h("p", { class: "state bad", role: "alert" }, icon("warning"), t(`error.${this.#refused}`));
     if (!this.#report) return h("p", { class: "state quiet", "aria-busy": "true" }, t("report.loading"));
-    const { since, until, by } = this.#asked;
-    const query = new URLSearchParams({ since, until, by: by.join(",") });
+    const query = this.#query();
     const { total } = this.#report;
     if (!Object.values(total).some(Boolean)) return h("p", { class: "state quiet" }, icon("check"), t("report.empty"));
     return [

@@ -3,6 +3,7 @@
 import { channelIcon, h, icon } from "/assets/dom.js";
 import { formatNumber, language, preferredLanguage, t, useLanguage } from "/assets/i18n.js";
 import { now, serverTime, shortDuration } from "/assets/timeleft.js";
+import "./screen.js";
 import { channelName } from "./words.js";
 
 const ASK_MS = 5_000; // the server reads the numbers anew every 3 s
@@ -14,6 +15,8 @@ class WallBoard extends HTMLElement {
   #heard = 0;
   #refused = "";
   #moment = 0;
+  #key = new URLSearchParams(location.search).get("key");
+  #screen = document.createElement("screen-address");
 
   async connectedCallback() {
     await useLanguage(preferredLanguage());
@@ -24,7 +27,7 @@ class WallBoard extends HTMLElement {
   }
 
   async #ask() {
-    const key = new URLSearchParams(location.search).get("key");
+    const key = this.#key;
     try {
       const answer = await fetch(`/desk/api/wallboard${key ? `?key=${encodeURIComponent(key)}` : ""}`, {
         credentials: "same-origin",
@@ -68,7 +71,19 @@ class WallBoard extends HTMLElement {
       h("h1", { class: "unseen" }, t("nav.wallboard")),
       h("div", { class: "tiles" }, this.#waiting(wall), this.#held(wall), this.#ready(wall), this.#promises(wall), this.#satisfaction(wall), this.#praise(wall)),
     );
-    this.replaceChildren(main, h("footer", { class: stale ? "bad" : "quiet" }, stale ? icon("warning") : null, words));
+    const news = h("p", { class: stale ? "bad" : "quiet" }, stale ? icon("warning") : null, words);
+    const footer = this.querySelector("footer");
+    if (!footer) this.replaceChildren(main, h("footer", {}, news, this.#forPeople()));
+    else {
+      this.querySelector("main").replaceWith(main);
+      footer.firstElementChild.replaceWith(news); // the rest of it stays: somebody may be copying the address
+    }
+  }
+
+  /** Whoever is signed in finds the way back, and the address for a screen at which nobody signs in. */
+  #forPeople() {
+    if (this.#key) return null;
+    return h("div", { class: "for-people" }, this.#screen, h("a", { href: "/desk" }, t("nav.desk")));
   }
 
   #tile(name, big, small, extra = null, state = "") {

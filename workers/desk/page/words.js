@@ -49,6 +49,13 @@ export function reasonName(reason) {
   return `${tOr(`reason.${reason.slice(0, cut)}`, reason.slice(0, cut))}: ${rules.join(", ")}`;
 }
 
+/** What hinders something, as a sentence for people: of a refusal of the server. */
+export function refusalWords(refusal) {
+  if (refusal.code !== "missing") return t(`error.${refusal.code}`);
+  const found = refusal.detail.missing.map((word) => tOr(`refused.${word}`, null) || tOr(`closing.${word}.todo`, null) || tOr(`rule.${word}`, null));
+  return found.filter(Boolean).join(" ") || t("error.form");
+}
+
 /** What triage went by: sentences of ours in the reader's language, the customer's own words as they are. */
 export function becauseWords(reason) {
   const whole = tOr(`because.${reason.replace(/^answers the question .*/, "answers the question")}`, null);
