@@ -10,7 +10,7 @@ HTTP ?= 127.0.0.1:8080
 SMTP ?= 127.0.0.1:2525
 DATA ?= contactbus-data
 # More processes than cores: the tests wait for real servers, browsers and clocks as often as they compute.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 # Some machines forbid Python to keep what it has compiled: hundreds of processes would compile the whole house again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -35,6 +35,17 @@ settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
 
+_LONG = ("e2e", "doors", "deploy", "pages")
+"""Folders whose files take longest, because they start houses and browsers: begun first, so that at the end no process
+that runs tests waits for another one's last file (`--dist loadfile --no-loadscope-reorder` keeps this order)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    places = {name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(here).parts[0], len(_LONG)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _loggers_are_bound_anew() -> Iterator[None]:
     """A logger that was bound while a command ran in the test's own process must not keep that command's settings."""

@@ -250,14 +250,19 @@ class House:
 
 
 async def eventually(probe: Callable[[], Awaitable[Any]], timeout: float, what: str) -> Any:
-    """What `probe` returns as soon as it is something; looks again often, fails with `what` after `timeout`."""
+    """What `probe` returns as soon as it is something; looks again often, fails with `what` after `timeout`.
+
+    Between two looks it lets as much time pass as a look takes: one that starts a command would keep a core busy.
+    """
     ends = time.monotonic() + timeout
     while True:
+        began = time.monotonic()
         found = await probe()
         if found:
             return found
-        assert time.monotonic() < ends, f"waited {timeout} s in vain for {what}"
-        await asyncio.sleep(0.1)
+        now = time.monotonic()
+        assert now < ends, f"waited {timeout} s in vain for {what}"
+        await asyncio.sleep(max(0.1, now - began))
 
 
 def write_mail(
