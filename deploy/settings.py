@@ -15,11 +15,7 @@ _SECTIONS = ("product", "http", "demo", "adapters", "bus", "kafka", "postgres", 
 
 
 class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[product]`.
-
-    `hold_limit_s` is a promise of the product: nobody is held longer without a come-back, so it cannot be raised
-    above 60.
-    """
+    """Section `[product]`."""
 
     tenant: str = "shop"
     pack: str = "shop"
@@ -32,7 +28,6 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Hosts that serve one company need the same, or a visitor who reconnects to another host is a stranger there."""
     public_url: str = ""
     channels: tuple[str, ...] = ("email", "chat", "phone", "post", "link")
-    hold_limit_s: Annotated[float, msgspec.Meta(ge=10, le=60)] = 60.0
     in_doubt_s: Annotated[float, msgspec.Meta(ge=1, le=86400)] = 900.0
     """How long a reply whose sending was cut off rests before it is sent once more under the same id."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"

@@ -151,7 +151,7 @@ def test_what_nobody_foresaw_is_one_line_with_its_place_and_without_its_words(mo
 def test_settings_show_where_each_came_from_and_no_secret(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bus.toml"
     file.write_text(
-        '[product]\ntenant = "shop"\nhold_limit_s = 45\n'
+        '[product]\ntenant = "shop"\nin_doubt_s = 45\n'
         '[adapters.chat]\nidentity_secrets = ["a secret of at least 32 bytes, long"]\n'
     )
     done = run(
@@ -159,7 +159,7 @@ def test_settings_show_where_each_came_from_and_no_secret(run: Run, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
-    assert rows["product.hold_limit_s"] == ("45.0", f"file {file}")
+    assert rows["product.in_doubt_s"] == ("45.0", f"file {file}")
     assert rows["http.port"] == ("8099", "environment CONTACTBUS_HTTP__PORT")
     assert rows["product.data"] == (str(tmp_path / "x"), "flag")
     assert rows["adapters.email.smtp_port"] == ("2525", "default")
@@ -178,7 +178,7 @@ def test_settings_show_where_each_came_from_and_no_secret(run: Run, tmp_path: Pa
         ("[adapters.email]\nsmtp_prot = 25", "[adapters.email]", "smtp_prot"),
         ("[prodcut]\ntenant = 'shop'", "[prodcut]", "product"),
         ("[adapters.emial]\nsmtp_port = 25", "[adapters.emial]", "email"),
-        ("[product]\nhold_limit_s = 61", "[product]", "hold_limit_s"),
+        ("[adapters.phone]\nhold_announce_s = 36", "[adapters.phone]", "hold_announce_s"),
         ("[product]\nlog_level = 'LOUD'", "[product]", "log_level"),
     ],
 )
