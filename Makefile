@@ -53,10 +53,14 @@ test: $(VENV)/bin/python
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(addprefix --deselect=,$(LATER)) $(ALONE)
 
-# The whole matrix of crashes beside it: killed, failing and standing still at every point, on both engines. And ten
-# thousand random lives of cases, of which every change tries the first few.
+# The whole matrix of crashes beside it: killed, failing and standing still at every point, on both engines. Ten
+# thousand random lives of cases and as many calls, of which every change tries fewer. And the stories of cases and
+# manners on Kafka and PostgreSQL, which every change tells on one file.
+STORIES := tests/e2e/test_manners_live.py tests/e2e/test_manners_written.py
 proof: install-dev recognition servers
 	CONTACTBUS_TEST_SCHEDULES=10000 $(BIN)/pytest -s tests/workers/case/test_schedules.py
+	CONTACTBUS_TEST_CALLS=10000 $(BIN)/pytest -s tests/adapters/phone/test_many_calls.py
+	CONTACTBUS_TEST_ENGINE=kafka $(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(STORIES)
 	$(BIN)/python -m deploy.servers --kafka 1 --postgres -- $(BIN)/pytest $(ALONE)
 
 kafka: install-dev servers

@@ -12,7 +12,7 @@ from adapters.phone.simulator import Keys, Say
 from adapters.post.samples import make_scan
 from workers.packs import load
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 PACK = load("shop")
 KARI, LARS = "kari.lunde@kunde.example", "lars.moen@kunde.example"

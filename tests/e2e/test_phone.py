@@ -1,11 +1,10 @@
 """Calls through signed webhooks, with our simulator as the provider."""
 
-import itertools
 from typing import Any
 
 import aiohttp
 
-from adapters.phone.simulator import Keys, Say, Wait
+from adapters.phone.simulator import Say
 
 
 async def test_a_faulty_device_is_solved_in_three_turns(product: Any) -> None:
@@ -25,23 +24,6 @@ async def test_a_faulty_device_is_solved_in_three_turns(product: Any) -> None:
     assert "sonst noch etwas" in spoken, spoken
     (case,) = await product.cases()
     assert case["status"] in ("closed", "closing"), case
-
-
-async def test_nobody_waits_in_silence_and_the_call_back_is_offered(product: Any, tools: Any) -> None:
-    call = await product.call("+49305550101", [Keys("0"), Wait(130), Keys("1")])
-    spoken = [(line.at, line.say) for line in call.heard if line.say]
-    times = [at for at, _ in spoken]
-    waiting = [say for at, say in spoken if at > 20]
-    assert times[-1] >= 130
-    assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= 35 + 15
-    assert call.longest_gap_s <= 35, call.longest_gap_s
-    assert call.problems == []
-    assert all("Rückruf" in say or "rufen" in say for say in waiting[:2]), waiting
-
-    async def promised() -> bool:
-        return any(case["status"] == "waiting-person" and case["promises"] for case in await product.cases())
-
-    await tools.eventually(promised, 15, "a promise to call back")
 
 
 async def test_a_forged_webhook_is_refused(product: Any) -> None:
