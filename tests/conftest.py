@@ -41,9 +41,8 @@ that runs tests waits for another one's last file (`--dist loadfile --no-loadsco
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     places = {name: place for place, name in enumerate(_LONG)}
-    items.sort(key=lambda item: places.get(item.path.relative_to(here).parts[0], len(_LONG)))
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(_LONG)))
 
 
 @pytest.fixture(scope="session", autouse=True)

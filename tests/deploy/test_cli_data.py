@@ -46,8 +46,8 @@ async def listed(data: Path, *arguments: str) -> Any:
 
 
 async def until(probe: Callable[[], Any], what: str, timeout: float = 40) -> Any:
-    ends = began = time.monotonic()
-    ends += timeout
+    began = time.monotonic()
+    ends = began + timeout
     while not (found := await probe()):
         now = time.monotonic()
         assert now < ends, what
