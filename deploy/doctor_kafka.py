@@ -42,7 +42,7 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
     from aiokafka.errors import KafkaError
 
     from bus.log.kafka_client import client_options
-    from deploy.kafka.topics import declared_topics, make_plan
+    from deploy.kafka.topics import declared_topics, make_plan, why_no_broker
 
     addresses = ", ".join(kafka.bootstrap)
     client = AIOKafkaAdminClient(**client_options(kafka))
@@ -51,8 +51,9 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
         count = len((await client.describe_cluster())["brokers"])
         differences = await make_plan(kafka, declared_topics(settings.channels))
     except (KafkaError, OSError, TimeoutError, ConfigurationError) as error:
-        detail = f"no broker answers at {addresses} ({type(error).__name__}); contacts wait in the spool meanwhile"
-        return [_finding("brokers", False, detail, "start the brokers, or correct bootstrap in [kafka]")]
+        detail = f"{await why_no_broker(kafka, error)}; contacts wait in the spool meanwhile"
+        cure = "start the brokers, or correct bootstrap, username or password in [kafka]"
+        return [_finding("brokers", False, detail, cure)]
     finally:
         await client.close()
     enough = count >= kafka.replication_floor

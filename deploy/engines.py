@@ -194,7 +194,9 @@ async def _check(kafka: Any, postgres: Any, settings: ProductSettings, clock: Cl
     try:
         async with asyncio.timeout(kafka.request_timeout_s):
             await refuse_unsafe(kafka, declared_topics(settings.channels))
-    except (NoBroker, KafkaError, OSError, TimeoutError) as error:
+    except NoBroker as error:
+        raise TransientError(str(error)) from error
+    except (KafkaError, OSError, TimeoutError) as error:
         raise TransientError(f"no broker answers at {', '.join(kafka.bootstrap)}") from error
     await asyncio.to_thread(upgrade, postgres)
     store = await PostgresStore.open(postgres, tenant=settings.tenant, clock=clock)

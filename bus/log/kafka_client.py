@@ -4,15 +4,18 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiokafka  # pyright: ignore[reportMissingTypeStubs]
-from aiokafka import admin, errors  # pyright: ignore[reportMissingTypeStubs]
+from aiokafka import admin, conn, errors  # pyright: ignore[reportMissingTypeStubs]
 
 from bus.errors import ConfigurationError, ContactbusError, TransientError
 from bus.log.kafka_settings import KafkaSettings
 
-__all__ = ["Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options", "within"]
+__all__ = [
+    "Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options", "sign_in_refused",
+    "within",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -22,6 +25,10 @@ Consumer: Any = aiokafka.AIOKafkaConsumer
 Producer: Any = aiokafka.AIOKafkaProducer
 Partition = aiokafka.TopicPartition
 KafkaError: type[Exception] = errors.KafkaError
+_connect: Any = cast(Any, conn).create_conn
+
+_REFUSED = (errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError)
+"""What a broker answers to a wrong password, an unknown name, and a mechanism that it does not offer."""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -44,6 +51,28 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.username
         options["sasl_plain_password"] = settings.password
     return options
+
+
+async def sign_in_refused(settings: KafkaSettings) -> bool:
+    """Whether the first broker that answers does not let us in with our name and password.
+
+    For whoever has just failed to reach any: the client says the same in both cases, and an operator would look for the
+    fault in the network.
+    """
+    if not settings.security_protocol.startswith("SASL"):
+        return False
+    options = client_options(settings)
+    for address in options.pop("bootstrap_servers"):
+        host, _, port = address.rpartition(":")
+        try:
+            connection = await _connect(host.strip("[]"), int(port), **options)
+        except _REFUSED:
+            return True
+        except (KafkaError, OSError, TimeoutError, ValueError):
+            continue
+        connection.close()
+        return False
+    return False
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bus.errors import ConfigurationError
@@ -40,10 +40,7 @@ _API_VERSIONS = struct.pack(">hhih", 18, 0, 1, -1)
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{told_port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 controller.quorum.voters={voters}
 log.dirs={data}
 auto.create.topics.enable=false
@@ -65,6 +62,23 @@ num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304
 """
 """Short sessions, so that the loss of a broker is noticed within seconds; a single broker has single copies."""
+
+_OPEN = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{told_port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+"""
+
+_SIGNED_IN = """\
+listeners=CLIENTS://127.0.0.1:{port},BROKERS://127.0.0.1:{brokers_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=CLIENTS://127.0.0.1:{told_port},BROKERS://127.0.0.1:{brokers_port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT,CLIENTS:SASL_PLAINTEXT
+inter.broker.listener.name=BROKERS
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.clients.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required;
+"""
+"""Clients sign in; brokers of one host among themselves do not."""
 
 
 def libraries(version: str = DEFAULT_VERSION) -> Path:
@@ -133,6 +147,8 @@ class Brokers:
     """A cluster. `start` returns when every broker answers; `stop` leaves no process behind.
 
     `told_ports` are those that clients and the other brokers are told, where a line that can be broken stands between.
+    `accounts` are names and passwords with which clients have to sign in (SASL_PLAINTEXT, SCRAM-SHA-512); without any,
+    whoever comes is let in. For tests: the passwords stand on a command line.
     """
 
     def __init__(
@@ -143,12 +159,15 @@ class Brokers:
         version: str = DEFAULT_VERSION,
         ports: Sequence[int] = (),
         told_ports: Sequence[int] = (),
+        accounts: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._version = version
         self.ports = list(ports) or free_ports(count)
         self._told_ports = list(told_ports) or self.ports
         self._controller_ports = free_ports(count)
+        self._accounts = accounts or {}
+        self._brokers_ports = free_ports(count)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
         self._options: list[str] = []
 
@@ -169,13 +188,18 @@ class Brokers:
             home = self._folder / f"broker-{node}"
             home.mkdir(parents=True, exist_ok=True)
             properties = home / "server.properties"
-            text = _PROPERTIES.format(
+            text = (_PROPERTIES + (_SIGNED_IN if self._accounts else _OPEN)).format(
                 node=node, port=port, told_port=self._told_ports[node - 1], controller_port=controller_port,
+                brokers_port=self._brokers_ports[node - 1],
                 voters=voters, data=home / "data", copies=copies, in_sync=max(1, copies - 1),
             )  # fmt: skip
             properties.write_text(text, encoding="utf-8")
             if not (home / "data" / "meta.properties").exists():
-                formatting.append(self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)))
+                known = [f"SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._accounts.items()]
+                more = [part for each in known for part in ("--add-scram", each)]
+                formatting.append(
+                    self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *more)
+                )
         for process in formatting:
             if process.wait() != 0:
                 raise RuntimeError("a broker's folder could not be formatted")

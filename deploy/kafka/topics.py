@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from bus.errors import ConfigurationError
-from bus.log.kafka_client import client_options
+from bus.log.kafka_client import client_options, sign_in_refused
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.topics import (
     CASE_LOG,
@@ -40,6 +40,7 @@ __all__ = [
     "declared_topics",
     "make_plan",
     "refuse_unsafe",
+    "why_no_broker",
 ]
 
 _DAY_MS = 86_400_000
@@ -53,6 +54,17 @@ _ALREADY_THERE = 36
 
 class NoBroker(ConfigurationError):
     """Nobody answers at the addresses: an outage, or a wrong address. Who can do without brokers goes on."""
+
+
+async def why_no_broker(settings: KafkaSettings, error: Exception) -> str:
+    """What is wrong, with the setting to look at, when the client has reached no broker and raised `error`."""
+    addresses = ", ".join(settings.bootstrap)
+    if await sign_in_refused(settings):
+        return (
+            f"[kafka] username: the brokers at {addresses} do not let {settings.username!r} in with this password and "
+            f"{settings.sasl_mechanism}"
+        )
+    return f"[kafka] bootstrap: no broker answers at {addresses} ({type(error).__name__})"
 
 
 class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,9 +240,7 @@ async def _admin(settings: KafkaSettings) -> AsyncGenerator[AIOKafkaAdminClient]
         await client.start()
     except (KafkaError, OSError) as error:
         await client.close()
-        raise NoBroker(
-            f"[kafka] bootstrap: no broker answers at {', '.join(settings.bootstrap)} ({type(error).__name__})"
-        ) from None
+        raise NoBroker(await why_no_broker(settings, error)) from None
     try:
         yield client
     finally:
