@@ -15,6 +15,7 @@ __all__ = ["main"]
         "deploy.cli.look": ("contacts", "replies", "dead-letters"),
         "deploy.cli.cases": ("cases",),
         "deploy.cli.people": ("people",),
+        "deploy.cli.consent": ("consent",),
         "deploy.cli.talk": ("chat", "phone"),
         "deploy.cli.understand": ("normalise", "triage"),
         "deploy.cli.decide": ("policy", "campaigns"),

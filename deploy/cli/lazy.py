@@ -18,6 +18,7 @@ SHORT_HELP = {
     "contacts": "Contacts that came in.",
     "cases": "Cases and their timelines.",
     "people": "Who wrote and called: look up, merge, split.",
+    "consent": "What somebody has said about being contacted, and what follows.",
     "replies": "Replies and what became of them.",
     "dead-letters": "Records that could not be handled.",
     "chat": "Be a visitor in the chat.",

@@ -15,6 +15,7 @@ from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record
 from bus.log.topics import CONTACT_RECEIVED
 from bus.message import Contact, Party, encode
+from bus.store.permission import recipient_key, withdrawal_write
 from bus.store.port import Effect
 from deploy import migrations
 from deploy.cli import main
@@ -91,6 +92,38 @@ def test_people_are_shown_merged_and_split_with_an_audit(data: Path) -> None:
     assert vouched["changes"][-1]["kind"] == "vouched"
     assert "not there" in call(data, "people", "vouch", "email:nobody@else.example", "--reason", "x", code=1)
     assert "not merged" in call(data, "people", "split", new, "--reason", "x", code=1)
+
+
+def test_what_was_said_about_being_contacted_and_what_follows(data: Path) -> None:
+    new = "new@else.example"
+    assert "nothing is known" in call(data, "consent", "show", "nobody@else.example", code=1)
+    agreed = "emily.clarke@customer.example"
+    before = call(data, "consent", "show", agreed)
+    assert [(each["entry"]["purpose"], each["entry"]["given"]) for each in before["entries"]] == [("marketing", True)]
+
+    def may(shown: Any, purpose: str, address: str) -> Any:
+        found = [p for p in shown["permissions"] if (p["purpose"], p["address"]) == (purpose, address)]
+        return {"reason": found[0]["reason"], "permitted": found[0]["permitted"], "by": found[0]["by"]}
+
+    assert may(before, "service", agreed) == {"reason": "answers are always allowed", "permitted": True, "by": ""}
+    assert may(before, "marketing", agreed)["by"] == "ticked at checkout, confirmed by double opt-in"
+    assert may(before, "marketing", agreed)["reason"] in ("consent", "hours or days of rest")
+    assert may(call(data, "consent", "show", new), "marketing", new)["reason"] == "no consent"
+    person = before["person"]
+    now = SystemClock().now()
+    recipient = recipient_key("shop", Party(kind="email", address=agreed))
+    asyncio.run(
+        _write(data, withdrawal_write(tenant="shop", person=person, recipient=recipient, evidence="c-9", now=now))
+    )
+    call(data, "people", "merge", new, agreed, "--reason", "says so")
+    after = call(data, "consent", "show", new)
+    assert may(after, "marketing", agreed) == {"reason": "withdrawn", "permitted": False, "by": "c-9"}
+    assert may(after, "survey", agreed)["permitted"] is False
+    assert may(after, "service", agreed)["permitted"] is True
+    assert [each["about"] for each in after["entries"]] == ["", f"email:{agreed}"]
+    done = CliRunner().invoke(main, ["consent", "show", agreed, "--data", str(data)])
+    assert "withdrawn" in done.output
+    assert "all but answers" in done.output
 
 
 def test_cases_are_rebuilt_and_compared(data: Path) -> None:
