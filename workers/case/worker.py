@@ -74,15 +74,18 @@ class CaseWorker:
             draft.writes.extend(learnt)
         else:
             timer = decode(record.value, CaseTimer)
-            draft = await self._draft(timer.tenant, timer.case)
+            draft = await self._draft(timer.tenant, timer.case, not_before=_time_of(record))
             if draft is not None:
                 await self._timer(draft, timer)
         return NOTHING if draft is None or not (draft.events or draft.writes or draft.timers) else draft.outcome()
 
-    async def _draft(self, tenant: str, case_id: str) -> Draft | None:
+    async def _draft(self, tenant: str, case_id: str, not_before: datetime | None = None) -> Draft | None:
         state = self._cache.pop((tenant, case_id), None) or await load_case(self._store, tenant, case_id)
-        # A reply without a case (a campaign's letter nobody answered) has no timeline to keep.
-        return None if state is None else Draft(state, self._clock.now(), hours=self._pack.policy.service.hours)
+        if state is None:
+            # A reply without a case (a campaign's letter nobody answered) has no timeline to keep.
+            return None
+        now = self._clock.now()
+        return Draft(state, max(now, not_before or now), hours=self._pack.policy.service.hours)
 
     async def _timer(self, draft: Draft, timer: CaseTimer) -> None:
         if timer.kind == "closing-notice":
@@ -263,6 +266,13 @@ class CaseWorker:
             purpose=SURVEY,
         )  # fmt: skip
         draft.tell(events.SurveyAsked(at=draft.now, channel=route.channel))
+
+
+def _time_of(record: StoredRecord) -> datetime | None:
+    """When a timer was due. It fired by the clock of the process that fired it, which may be a moment ahead of this
+    one's: its time has come all the same, and it does not come again."""
+    time = record.headers.get("ce_time", "")
+    return datetime.fromisoformat(time) if time else None
 
 
 def _track(draft: Draft, status: Status) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from bus.message import Party
-from workers.case import commands, rules
+from bus.message import Party, decode
+from workers.case import commands, events, rules
+from workers.case.work import CaseTimer
 
 WAITS = {
     "de": ("Bitte entschuldigen Sie", "in Gesprächen", "Rückruf"),
@@ -66,3 +67,18 @@ async def test_who_would_rather_be_called_is_promised_it_and_waits_no_more(shop:
     assert state.hold is None
     assert "callback" in [promise.what for promise in state.open_promises()]
     assert await shop.pass_time(seconds=120) == []
+
+
+async def test_a_timer_fired_by_a_process_whose_clock_is_ahead_is_not_lost(shop: Any, understand: Any) -> None:
+    wants = understand("", department="desk", decision="person", request_person=True)
+    visitor = Party(kind="chat", address="ahead")
+    heard = await shop.hear(shop.contact("Mensch!", channel="chat", sender=visitor, conversation="ahead"), wants)
+    (timer,) = [each for each in shop.timers.values() if each.key == heard.case and b'"hold"' in each.value]
+    shop.clock.advance((timer.due - shop.clock.now()).total_seconds() - 0.4)
+    record = shop.stored(timer.topic, timer.key, decode(timer.value, CaseTimer))
+    early = await shop.take(shop.workers["case"], record)
+    assert early.writes == (), "for who fires too early it means nothing"
+    record.headers["ce_time"] = timer.due.isoformat()
+    assert (await shop.take(shop.workers["case"], record)).writes
+    (warned,) = [event for event in await shop.timeline(heard.case) if isinstance(event, events.HoldWarned)]
+    assert warned.at == timer.due
