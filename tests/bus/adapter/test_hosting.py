@@ -1,6 +1,7 @@
 """What the bus does for every adapter: durable yes, once, redacted, and never a lost contact."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def normalise(raw: Raw, config: Settings) -> Normalised:
         os.abort()
     if text == "raise":
         raise ValueError("the customer's words")
+    if text == "slow":
+        Path(raw.native["begun"]).touch()
+        time.sleep(0.3)
     return Normalised(
         contact=Contact(
             id=derive_id("c", raw.tenant, text),
@@ -90,14 +94,14 @@ class Door:
             free_bytes=lambda _: self.free,
         )
 
-    async def say(self, text: str) -> Any:
+    async def say(self, text: str, **native: str) -> Any:
         raw = Raw(
             tenant="shop",
             account="desk",
             media_type="text/plain",
             data=text.encode(),
             received_at=self.clock.now(),
-            native={"from": "someone"},
+            native={"from": "someone", **native},
         )
         return await self.intake.accept(raw)
 
@@ -120,6 +124,16 @@ async def isolated(engine: EmbeddedEngine, clock: FakeClock, tmp_path: Path, mon
 @pytest_asyncio.fixture
 async def inline(engine: EmbeddedEngine, clock: FakeClock, tmp_path: Path) -> Door:
     return Door(engine, clock, tmp_path, False)
+
+
+async def test_a_standstill_of_our_own_makes_no_input_unreadable(isolated: Door, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    saying = asyncio.create_task(isolated.say("slow", begun=str(begun)))
+    while not begun.exists():
+        await asyncio.sleep(0.005)
+    # As a stopped process stands: the answer comes, and the limit passes, while nobody looks.
+    time.sleep(2.0)
+    assert (await saying).quality.status == "ok"
 
 
 @pytest.mark.parametrize("kind", ["inline", "isolated"])
