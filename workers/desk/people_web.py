@@ -1,5 +1,6 @@
 """The desk's interface for people: who somebody is, that two are one, and that they are not after all."""
 
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -10,7 +11,7 @@ from bus.delivery.outcome import Outcome
 from bus.store.port import Effect, Store
 from workers.case import merging
 from workers.case.rules import Refused
-from workers.desk.gate import Gate, answer, refuse
+from workers.desk.gate import Gate, Handler, answer, refuse
 from workers.desk.login import Session
 
 __all__ = ["PeoplePages"]
@@ -26,20 +27,43 @@ class _Find(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
 
 
-class _Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants changed, and why."""
+
+    reason: str
+
+    async def decide(self, store: Store, session: Session, now: datetime) -> tuple[str, Outcome]:
+        """Who is shown afterwards, and what is to be written. Raises Refused."""
+        raise NotImplementedError
+
+
+class _Merge(_Change, frozen=True, forbid_unknown_fields=True):
     person: str
     into: str
-    reason: str
+
+    async def decide(self, store: Store, session: Session, now: datetime) -> tuple[str, Outcome]:
+        return self.person, await merging.merge(
+            store, session.tenant, self.person, self.into, actor=session.person, reason=self.reason, now=now
+        )
 
 
-class _Vouch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    identity: str
-    reason: str
-
-
-class _Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Split(_Change, frozen=True, forbid_unknown_fields=True):
     person: str
-    reason: str
+
+    async def decide(self, store: Store, session: Session, now: datetime) -> tuple[str, Outcome]:
+        return self.person, await merging.split(
+            store, session.tenant, self.person, actor=session.person, reason=self.reason, now=now
+        )
+
+
+class _Vouch(_Change, frozen=True, forbid_unknown_fields=True):
+    identity: str
+
+    async def decide(self, store: Store, session: Session, now: datetime) -> tuple[str, Outcome]:
+        outcome = await merging.vouch(
+            store, session.tenant, self.identity, actor=session.person, reason=self.reason, now=now
+        )
+        return await merging.find_person(store, session.tenant, self.identity), outcome
 
 
 class PeoplePages:
@@ -54,9 +78,9 @@ class PeoplePages:
         return [
             web.get(people + "/{person}", self._gate.reading(self._show)),
             web.post(people + "/find", self._gate.changing(self._find)),
-            web.post(people + "/merge", self._gate.changing(self._merge)),
-            web.post(people + "/split", self._gate.changing(self._split)),
-            web.post(people + "/vouch", self._gate.changing(self._vouch)),
+            web.post(people + "/merge", self._gate.changing(self._changing(_Merge))),
+            web.post(people + "/split", self._gate.changing(self._changing(_Split))),
+            web.post(people + "/vouch", self._gate.changing(self._changing(_Vouch))),
         ]
 
     async def _show(self, request: web.Request, session: Session) -> web.StreamResponse:
@@ -70,52 +94,24 @@ class PeoplePages:
             return refuse(400, "form")
         return await self._view(session, await merging.find_person(self._store, session.tenant, body.name.strip()))
 
-    async def _merge(self, request: web.Request, session: Session) -> web.StreamResponse:
-        body = await _body(request, _Merge)
-        if body is None:
-            return refuse(400, "form")
-        try:
-            outcome = await merging.merge(
-                self._store, session.tenant, body.person, body.into, actor=session.person, reason=body.reason,
-                now=self._clock.now(),
-            )  # fmt: skip
-        except Refused as refused:
-            return _refused(refused)
-        return await self._apply(session, body.person, outcome)
+    def _changing(self, kind: type[_Change]) -> Handler:
+        """The handler of one kind of change."""
 
-    async def _split(self, request: web.Request, session: Session) -> web.StreamResponse:
-        body = await _body(request, _Split)
-        if body is None:
-            return refuse(400, "form")
-        try:
-            outcome = await merging.split(
-                self._store, session.tenant, body.person, actor=session.person, reason=body.reason,
-                now=self._clock.now(),
-            )  # fmt: skip
-        except Refused as refused:
-            return _refused(refused)
-        return await self._apply(session, body.person, outcome)
+        async def handle(request: web.Request, session: Session) -> web.StreamResponse:
+            change = await _body(request, kind)
+            if change is None:
+                return refuse(400, "form")
+            try:
+                person, outcome = await change.decide(self._store, session, self._clock.now())
+            except Refused as refused:
+                return _refused(refused)
+            [result] = await self._store.apply([Effect(outcome=outcome)])
+            if not result.applied:
+                # Somebody else has just merged or split one of the two: look again before deciding.
+                return refuse(409, "changed")
+            return await self._view(session, person)
 
-    async def _vouch(self, request: web.Request, session: Session) -> web.StreamResponse:
-        body = await _body(request, _Vouch)
-        if body is None:
-            return refuse(400, "form")
-        try:
-            outcome = await merging.vouch(
-                self._store, session.tenant, body.identity, actor=session.person, reason=body.reason,
-                now=self._clock.now(),
-            )  # fmt: skip
-        except Refused as refused:
-            return _refused(refused)
-        person = await merging.find_person(self._store, session.tenant, body.identity)
-        return await self._apply(session, person, outcome)
-
-    async def _apply(self, session: Session, person: str, outcome: Outcome) -> web.StreamResponse:
-        [result] = await self._store.apply([Effect(outcome=outcome)])
-        if not result.applied:
-            # Somebody else has just merged or split one of the two: look again before deciding.
-            return refuse(409, "changed")
-        return await self._view(session, person)
+        return handle
 
     async def _view(self, session: Session, person: str) -> web.StreamResponse:
         found = await merging.show_person(self._store, session.tenant, person)
