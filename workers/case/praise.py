@@ -31,12 +31,16 @@ Colleagues = Callable[[str], Awaitable[Sequence[Colleague]]]
 """Who works for a tenant now."""
 
 
-def meant(text: str, colleagues: Iterable[Colleague], helpers: Sequence[str]) -> tuple[str, ...]:
+def meant(
+    text: str, colleagues: Iterable[Colleague], helpers: Sequence[str], *, writer: str = ""
+) -> tuple[str, ...]:  # fmt: skip
     """Whom a text praises: everybody whose name stands in it, else the one person who answered the case, else nobody.
 
     Names count as whole words in any case of letters. A first or a family name alone counts when one person has it, or
-    one of those who answered; of two people with the name that nobody tells apart, neither is meant.
+    one of those who answered; of two people with the name that nobody tells apart, neither is meant. The `writer`'s own
+    name, under his letter, praises nobody.
     """
+    text = _place_of(writer).sub(" ", text) if writer.strip() else text
     everybody = dict.fromkeys((*(colleague.name for colleague in colleagues), *helpers))
     named: dict[str, None] = {}
     for name in sorted(everybody, key=len, reverse=True):

@@ -37,13 +37,14 @@ class Praising:
             return
         colleagues = [Colleague(name=c.name, mail=c.mail, role=c.role) for c in await self._people.all(tenant)]
         route = said["route"]
+        name = route["address"].get("name", "")
 
         def decide(state: CaseState, now: datetime) -> Outcome:
             draft = Draft(state, now)
             give_praise(
                 draft, self._pack, contact=said["contact"], text=said["text"],
-                names=meant(said["text"], colleagues, state.helpers), colleagues=colleagues,
-                who=route["address"].get("name") or route["address"]["address"], channel=route["channel"],
+                names=meant(said["text"], colleagues, state.helpers, writer=name), colleagues=colleagues,
+                who=name or route["address"]["address"], channel=route["channel"],
                 actor=person,
             )  # fmt: skip
             return draft.outcome()

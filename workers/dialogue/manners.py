@@ -64,11 +64,11 @@ async def pass_on_praise(turn: Turn) -> bool:
         return False
     state, text = turn.state, turn.contact.own_text()
     colleagues = await turn.house.colleagues(turn.tenant) if turn.house.colleagues is not None else ()
-    names = meant(text, colleagues, state.helpers)
-    plain = understood.intent == _PRAISE or understood.intent.startswith("talk.") or understood.done
-    if not plain and not meant(text, colleagues, ()):
-        return False
     sender = turn.contact.sender
+    names = meant(text, colleagues, state.helpers, writer=sender.name)
+    plain = understood.intent == _PRAISE or understood.intent.startswith("talk.") or understood.done
+    if not plain and not meant(text, colleagues, (), writer=sender.name):
+        return False
     give_praise(
         turn.draft, turn.pack, contact=turn.contact.id, text=text, names=names, colleagues=colleagues,
         who=sender.name or sender.address, channel=turn.channel,

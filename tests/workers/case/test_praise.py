@@ -35,6 +35,13 @@ def test_who_is_meant(text: str, helpers: list[str], names: tuple[str, ...]) -> 
     assert meant(text, PEOPLE, helpers) == names
 
 
+def test_a_letter_is_not_praised_by_its_signature() -> None:
+    text = "Danke an Mina, sie war sehr freundlich!\n\nMit freundlichen Grüßen\nJonas Weber"
+    assert meant(text, PEOPLE, [], writer="Jonas Weber") == ("Mina Berg",)
+    assert meant("Ein großes Lob!\n\njonas weber", PEOPLE, ["Ida Lund"], writer="Jonas Weber") == ("Ida Lund",)
+    assert meant("Danke, Jonas Weber!", PEOPLE, [], writer="Otto Maier") == ("Jonas Weber",)
+
+
 def test_the_person_and_the_managers_are_told_by_mail() -> None:
     assert [one.name for one in told(["Mina Berg", "Per"], PEOPLE)] == ["Mina Berg", "Ida Lund"]
     assert [one.name for one in told([], PEOPLE)] == ["Ida Lund"]
