@@ -7,20 +7,24 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
+from bus.clock import Clock, SystemClock
 from bus.config import Layered
 from bus.delivery.dead_letters import dead_letter
 from bus.delivery.ledger import send_ledger
 from bus.delivery.parking import parked
 from bus.errors import ConfigurationError
+from bus.log.embedded import EmbeddedEngine
 from bus.log.topics import CONTACT_RECEIVED, topic
 from bus.message import Contact, Reply, decode
+from bus.store.port import Store
 from bus.telemetry import configure_logging
+from deploy import migrations
 from deploy.core import Core, open_core
 from deploy.departments import topics_by_group
 from deploy.presence import present
-from deploy.settings import ProductSettings
+from deploy.settings import BusSettings, ProductSettings
 
-__all__ = ["contact_list", "group_rows", "opened", "reply_list"]
+__all__ = ["contact_list", "group_rows", "opened", "opened_letters", "reply_list"]
 
 _PAGE = 1000
 
@@ -56,6 +60,34 @@ async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Co
         yield core
     finally:
         await core.close()
+
+
+@asynccontextmanager
+async def opened_letters(layers: Layered, settings: ProductSettings, *, spool: bool) -> AsyncIterator[tuple[Store, Clock]]:
+    """The store in which dead letters lie, and its clock: the house's, or that of this host's own `spool`, of which the
+    house knows nothing.
+
+    Letters of the spool may be looked at and settled while its gateway runs, and while brokers and database are away.
+    Raises ConfigurationError when there is none.
+    """
+    if not spool:
+        async with opened(layers, settings) as core:
+            yield core.engine, core.clock
+        return
+    configure_logging("ERROR")
+    bus = layers.section("bus", BusSettings)
+    folder = bus.spool_dir(settings.data_dir)
+    if bus.engine != "kafka":
+        raise ConfigurationError("[bus] engine is embedded, which has no spool: leave --spool out")
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no spool {folder} on this host; [bus] spool names another folder")
+    migrations.upgrade(folder)
+    clock = SystemClock()
+    engine = await EmbeddedEngine.open(folder, clock=clock)
+    try:
+        yield engine, clock
+    finally:
+        await engine.close()
 
 
 async def contact_list(core: Core, limit: int | None) -> list[Contact]:

@@ -90,6 +90,11 @@ async def replies_list(limit: int | None, data: Path | None, config_file: Path |
     )
 
 
+_spool_option = click.option(
+    "--spool", is_flag=True, help="Those of this host's spool instead: what the brokers refused to take."
+)
+
+
 @click.group("dead-letters")
 def dead_letters() -> None:
     """Records that could not be handled. Each has a case at the desk as well."""
@@ -97,16 +102,17 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @data_options
+@_spool_option
 @json_option
 @async_command
-async def dead_letters_list(data: Path | None, config_file: Path | None, as_json: bool) -> None:
+async def dead_letters_list(data: Path | None, config_file: Path | None, spool: bool, as_json: bool) -> None:
     """Every dead letter, oldest first."""
     from bus.clock import from_micros
     from bus.delivery.dead_letters import list_dead_letters
-    from deploy.looking import opened
+    from deploy.looking import opened_letters
 
-    async with opened(*read_settings(config_file, data_flags(data))) as core:
-        rows = [{**row, "value": None} for row in map(dict, await list_dead_letters(core.engine))]
+    async with opened_letters(*read_settings(config_file, data_flags(data)), spool=spool) as (store, _):
+        rows = [{**row, "value": None} for row in map(dict, await list_dead_letters(store))]
     for row in rows:
         del row["value"]
     if as_json:
@@ -133,32 +139,35 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, as_json
 @dead_letters.command("show")
 @click.argument("letter")
 @data_options
+@_spool_option
 @async_command
-async def dead_letters_show(letter: str, data: Path | None, config_file: Path | None) -> None:
+async def dead_letters_show(letter: str, data: Path | None, config_file: Path | None, spool: bool) -> None:
     """The record of one dead letter and what people did with it, as JSON."""
     from bus.delivery.dead_letters import audit_of, show
-    from deploy.looking import opened
+    from deploy.looking import opened_letters
 
-    async with opened(*read_settings(config_file, data_flags(data))) as core:
-        row = await show(core.engine, letter)
-        audit = await audit_of(core.engine, letter)
+    async with opened_letters(*read_settings(config_file, data_flags(data)), spool=spool) as (store, _):
+        row = await show(store, letter)
+        audit = await audit_of(store, letter)
     if row is None:
         fail(f"there is no dead letter {letter}; `contactbus dead-letters list` names them")
     print_json({**dict(row), "value": bytes(row["value"]).decode("utf-8", "replace"), "audit": audit})
 
 
-async def _settle(action: str, letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+async def _settle(
+    action: str, letters: tuple[str, ...], data: Path | None, config_file: Path | None, *, spool: bool
+) -> None:
     import getpass
 
     from bus.delivery import dead_letters as module
-    from deploy.looking import opened
+    from deploy.looking import opened_letters
 
     settle = getattr(module, action)
-    async with opened(*read_settings(config_file, data_flags(data))) as core:
+    async with opened_letters(*read_settings(config_file, data_flags(data)), spool=spool) as (store, clock):
         refused = [
             letter
             for letter in letters
-            if not await settle(core.engine, letter, actor=getpass.getuser(), now=core.clock.now())
+            if not await settle(store, letter, actor=getpass.getuser(), now=clock.now())
         ]
     if refused:
         fail(f"{', '.join(refused)}: no open dead letter; `contactbus dead-letters list` names them")
@@ -168,16 +177,22 @@ async def _settle(action: str, letters: tuple[str, ...], data: Path | None, conf
 @dead_letters.command("retry")
 @click.argument("letters", nargs=-1, required=True, metavar="LETTER...")
 @data_options
+@_spool_option
 @async_command
-async def dead_letters_retry(letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+async def dead_letters_retry(
+    letters: tuple[str, ...], data: Path | None, config_file: Path | None, spool: bool
+) -> None:
     """Let the group that gave records up handle them once more."""
-    await _settle("retry", letters, data, config_file)
+    await _settle("retry", letters, data, config_file, spool=spool)
 
 
 @dead_letters.command("discard")
 @click.argument("letters", nargs=-1, required=True, metavar="LETTER...")
 @data_options
+@_spool_option
 @async_command
-async def dead_letters_discard(letters: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
+async def dead_letters_discard(
+    letters: tuple[str, ...], data: Path | None, config_file: Path | None, spool: bool
+) -> None:
     """Give dead letters up; their rows and an audit entry stay."""
-    await _settle("discard", letters, data, config_file)
+    await _settle("discard", letters, data, config_file, spool=spool)
