@@ -19,6 +19,7 @@ import { timeline } from "./timeline.js";
 import { aboutWords, channelName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
+const NEAR_END_PX = 40; // two lines: whoever is so near to the end of a timeline reads its end
 
 class DeskApp extends HTMLElement {
   #me = null;
@@ -29,6 +30,7 @@ class DeskApp extends HTMLElement {
   #stale = new Set();
   #help = false;
   #asked = 0;
+  #atEnd = true;
   #people = [];
   #here = new Here((id) => this.#othersCame(id));
 
@@ -140,6 +142,10 @@ class DeskApp extends HTMLElement {
   }
 
   #listen() {
+    // Whoever reads the end of a case goes on reading it, whatever grows above or below.
+    const { list } = this.#parts;
+    list.addEventListener("scroll", () => (this.#atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX));
+    new ResizeObserver(() => this.#atEnd && (list.scrollTop = list.scrollHeight)).observe(list);
     this.addEventListener("open-case", (event) => this.#open(event.detail));
     this.addEventListener("view", (event) => this.#setView(event.detail));
     this.addEventListener("act", (event) => this.#act(event.detail.action, event.detail.body, event.detail));
@@ -379,7 +385,7 @@ class DeskApp extends HTMLElement {
       h("p", { class: "others-here", role: "status", hidden: true }),
     );
     this.#showOthers();
-    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
     const unfolded = new Set([...list.querySelectorAll("details[open] [data-seq]")].map((line) => line.dataset.seq));
     list.replaceChildren(...timeline(view));
     for (const details of list.querySelectorAll("details")) if ([...details.querySelectorAll("[data-seq]")].some((line) => unfolded.has(line.dataset.seq))) details.open = true;
