@@ -3,33 +3,27 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
-from bus.store.permission import recipient_key, withdrawal_write
 from workers.case import events, model
 from workers.case.closing import AUTOMATIC
-from workers.case.merging import family
 from workers.case.promises import PROMISING
-from workers.case.rules import Close, Receive, Refused, Understand
-from workers.case.service import promised, resumed
+from workers.case.rules import Close
 from workers.case.work import Understanding
-from workers.dialogue import engine, proof
+from workers.dialogue import ending, engine, proof
 from workers.dialogue.articles import AnswerFromArticle
 from workers.dialogue.manners import (
     abused,
-    ask_satisfaction,
     in_danger,
     pass_on_praise,
-    rate,
     rated,
     written_down,
 )
 from workers.dialogue.matters import interrupt, tell_siblings
+from workers.dialogue.recording import QUIET_REQUESTS
 from workers.dialogue.steps import Fact, Person, Procedure, Report, Step
-from workers.dialogue.turn import Turn, route_of
+from workers.dialogue.turn import Turn
 from workers.packs import Issue
 
-__all__ = ["Conversation", "Join", "procedure_name", "record_contact"]
+__all__ = ["Conversation", "Join", "procedure_name"]
 
 PRIVACY_TIME = timedelta(days=28)
 """One month (Regulation 2016/679 Art. 12(3)), and no month is shorter."""
@@ -42,8 +36,6 @@ _BY_LABEL = {
 """Procedures that every department has; what an article cannot answer goes to a person."""
 
 _PERSON_INTENTS = ("escalation.human", "escalation.supervisor")
-_QUIET_REQUESTS = ("voicemail", "callback")
-"""The channel itself has told the caller what happens: another sentence would find nobody on the line."""
 
 
 class Join:
@@ -71,65 +63,6 @@ class Praise:
         if not turn.praised:
             turn.say("praise.thanks")
         return Report("praised", "thanked")
-
-
-def record_contact(turn: Turn) -> bool:
-    """Write the contact and what was understood into the case. False when it is there already."""
-    contact, understood = turn.contact, turn.understanding
-    before = turn.state
-    rate(turn)
-    alone = turn.rating is not None and turn.rating.alone
-    received = events.Received(
-        at=turn.now,
-        actor="customer",
-        contact=contact.id,
-        route=route_of(contact),
-        text=contact.own_text(),
-        subject=contact.subject,
-        request="rating" if alone else str(contact.native.get("request", "")),
-        attachments=tuple(part.name or part.media_type for part in contact.attachments),
-        quality=contact.quality.status,
-        automatic=contact.automatic,
-    )
-    told = turn.draft.do(Receive(received=received))
-    if not told:
-        return False
-    if alone:
-        return True
-    if not contact.automatic and received.request != "ended":
-        _promise_service(turn, before, anew=any(isinstance(event, events.Reopened) for event in told))
-    heard = events.Understood(
-        at=turn.now,
-        contact=contact.id,
-        intents=tuple(intent.label for intent in understood.intents),
-        confidence=understood.intents[0].confidence if understood.intents else 0.0,
-        department=turn.department,
-        language="" if contact.channel == "link" else understood.language,
-        tone=understood.tone,
-        urgency=understood.urgency,
-        danger=understood.danger,
-        legal=understood.legal,
-        reasons=understood.reasons,
-    )
-    turn.draft.do(Understand(understood=heard, supervisor_at=turn.pack.policy.service.supervisor_at))
-    return True
-
-
-def _promise_service(turn: Turn, before: model.CaseState, *, anew: bool) -> None:
-    """What the company promises everybody counts from the moment at which the first contact of the case arrived."""
-    service = turn.pack.policy.service
-    if anew or before.resolution is None:
-        figures = service.promise_of(turn.contact.channel)
-        since = min(turn.contact.received_at, turn.now)
-        made = promised(figures, service.hours, since, turn.now)
-        if turn.contact.native.get("request") in _QUIET_REQUESTS:
-            # The channel has named its own time for an answer, and the caller goes by that.
-            made = replace(made, first_answer=None)
-        turn.draft.tell(made)
-        return
-    goes_on = resumed(before, service.hours, turn.now)
-    if goes_on is not None:
-        turn.draft.tell(goes_on)
 
 
 def _asks_for(understood: Understanding, *labels: str) -> bool:
@@ -177,21 +110,21 @@ class Conversation:
             return
         turn.praised = await pass_on_praise(turn)
         if request == "ended":
-            self._ended(turn)
+            ending.left(turn)
         elif request == "confirm":
             await self._confirmed(turn)
-        elif request in _QUIET_REQUESTS:
+        elif request in QUIET_REQUESTS:
             turn.hand_over(request, what=request, until=_told_time(turn), quiet=True)
         elif understood.danger == "self-harm":
             in_danger(turn)
         elif understood.stop_contact or _asks_for(understood, "sales.stop_contacting_me"):
-            await self._stop(turn)
+            await ending.stop(turn)
         elif understood.tone == "abusive" or understood.danger == "threat":
             await abused(turn)
-        elif self._says_goodbye(turn):
-            await self._goodbye(turn)
-        elif self._thanks_after_the_end(turn):
-            self._end_again(turn)
+        elif ending.says_goodbye(turn):
+            await ending.goodbye(turn)
+        elif ending.thanks_after_the_end(turn):
+            ending.end_again(turn)
         elif state.with_person:
             if request == "person" and turn.live:
                 turn.hand_over("asked for a person")
@@ -214,73 +147,6 @@ class Conversation:
             await self._answer(turn, state.pending)
         else:
             await self._request(turn)
-
-    def _ended(self, turn: Turn) -> None:
-        """The customer left a live channel. After "anything else?" that is an answer; before it is no end."""
-        state = turn.state
-        if state.anything_else_asked is not None and state.anything_else_answered is None and not state.with_person:
-            turn.draft.tell(events.AnythingElseAnswered(at=turn.now, answer="notice"))
-            self._close(turn)
-
-    async def _stop(self, turn: Turn) -> None:
-        # The writer's own person, and the one whose case this is: an offer may have gone to another of his addresses.
-        # And everybody who is the same human being.
-        known = dict.fromkeys(person for person in (turn.item.person, turn.state.person) if person)
-        people = {each: None for one in known for each in await family(turn.house.store, turn.tenant, one)}
-        recipient = recipient_key(turn.tenant, turn.contact.sender)
-        for person in people:
-            turn.draft.writes.append(
-                withdrawal_write(
-                    tenant=turn.tenant, person=person, recipient=recipient, evidence=turn.contact.id, now=turn.now
-                )
-            )
-        turn.draft.tell(events.Acted(at=turn.now, action="stop-contact", reference=turn.item.person))
-        turn.say("stop.done")
-        if turn.state.with_person:
-            return
-        turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="stopped"))
-        turn.ask_anything_else()
-
-    def _says_goodbye(self, turn: Turn) -> bool:
-        pending = turn.state.pending
-        if pending is None or pending.kind != "anything-else":
-            return False
-        understood = turn.understanding
-        return understood.done or understood.answer == "no" or understood.intent == "talk.thanks_done"
-
-    async def _goodbye(self, turn: Turn) -> None:
-        turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
-        if not turn.live:
-            turn.say("goodbye")
-        if not await ask_satisfaction(turn):
-            if turn.live:
-                turn.say("goodbye")
-            turn.expect("goodbye", listen=False)
-        self._close(turn)
-
-    def _thanks_after_the_end(self, turn: Turn) -> bool:
-        before = turn.draft.before
-        settled = before is not None and before.status == model.CLOSING and before.anything_else_answered is not None
-        reopened = any(isinstance(event, events.Reopened) for event in turn.draft.events)
-        return (reopened or settled) and (turn.understanding.done or turn.understanding.intent == "talk.thanks_done")
-
-    def _end_again(self, turn: Turn) -> None:
-        """Thanks for a case at its end: nice to read, and no reason to ask what else there is."""
-        if not turn.state.outcome:
-            turn.draft.tell(events.OutcomeChosen(at=turn.now, outcome="thanked"))
-        turn.draft.tell(events.AnythingElseAsked(at=turn.now, channel=turn.channel))
-        turn.draft.tell(events.AnythingElseAnswered(at=turn.now, actor="customer", answer="no"))
-        if turn.live:
-            turn.say("goodbye")
-            turn.expect("goodbye", listen=False)
-        self._close(turn)
-
-    def _close(self, turn: Turn) -> None:
-        try:
-            turn.draft.do(Close())
-        except Refused:
-            # The last answer has not been reported as delivered yet: `CaseWorker` closes when it is.
-            return
 
     async def _confirmed(self, turn: Turn) -> None:
         progress = turn.state.procedure

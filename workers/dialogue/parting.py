@@ -3,9 +3,10 @@
 from workers.case import events
 from workers.case.model import Procedure
 from workers.case.work import Matter
-from workers.dialogue.conversation import procedure_name, record_contact
+from workers.dialogue.conversation import procedure_name
 from workers.dialogue.engine import REMEMBERED_CHARACTERS
 from workers.dialogue.matters import further, give_work, item_of, open_sibling
+from workers.dialogue.recording import record_contact
 from workers.dialogue.steps import ORDER
 from workers.dialogue.turn import Turn
 
