@@ -32,6 +32,8 @@ class ProductSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How long a reply whose sending was cut off rests before it is sent once more under the same id."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     normalising_processes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    event_loop: Literal["asyncio", "uvloop"] = "asyncio"
+    """What waits for sockets and clocks in every process: Python's own, or uvloop of the extra of that name."""
 
     @property
     def data_dir(self) -> Path:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -89,10 +89,25 @@ def async_command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            asyncio.run(function(*args, **kwargs))
+            with asyncio.Runner(loop_factory=_loop_factory(kwargs)) as runner:
+                runner.run(function(*args, **kwargs))
         except KeyboardInterrupt:
             sys.exit(130)
         except ConfigurationError as error:
             fail(str(error), code=2)
 
     return run
+
+
+def _loop_factory(arguments: Mapping[str, Any]) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """How the event loop is made that a command's settings name; None for Python's own, and without settings."""
+    if "config_file" not in arguments:
+        return None
+    _, settings = read_settings(arguments["config_file"], {})
+    if settings.event_loop == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        fail('[product] event_loop is "uvloop", which is not installed: pip install "contactbus[uvloop]"', code=2)
+    return uvloop.new_event_loop
