@@ -113,7 +113,8 @@ export class DeskContext extends HTMLElement {
 
   #understood() {
     const found = this.view.events.filter((event) => event.kind === "understood");
-    const last = found.findLast((event) => event.intents?.length) || found[found.length - 1];
+    // A "thanks" on the way is understood too, and is not what the case is about.
+    const last = found.findLast((event) => event.intents?.includes(this.view.row.intent)) || found.findLast((event) => event.intents?.length) || found[found.length - 1];
     if (!last) return this.#section("understood", h("p", { class: "quiet" }, t("desk.understood.nothing")));
     return this.#section(
       "understood",
