@@ -177,6 +177,12 @@ class Metrics:
             "rebalances", "Times that the partitions of a member changed", ["group"], registry=self.registry
         )
         self.dead_letters = Counter("dead_letters", "Records given up", ["group", "reason"], registry=self.registry)
+        self.unseen_letters = Counter(
+            "dead_letters_unseen",
+            "Records given up of which no case shows anything: somebody technical has to look",
+            ["group"],
+            registry=self.registry,
+        )
         self.promises = Counter(
             "promises",
             "Promises to customers whose time has come: kept, broken, or due to be looked after by a person",

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from bus.clock import Clock
-from bus.delivery.dead_letters import DeskCase
+from bus.delivery.dead_letters import DeskCase, shows_nowhere
 from bus.delivery.doubt import status_record
 from bus.delivery.outcome import NOTHING, Outcome
 from bus.errors import PoisonError
 from bus.log.port import Record, StoredRecord
-from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED, REPLY_STATUS, work_topic
+from bus.log.topics import CONTACT_IDENTIFIED, CONTACT_RECEIVED, work_topic
 from bus.message import Contact, Party, Quality, Reply, Status, decode, derive_id, encode, envelope
 from workers.case.work import Identified, Understanding, WorkItem
 from workers.packs import Pack
@@ -23,8 +23,8 @@ def desk_case(clock: Clock, pack: Pack) -> DeskCase:
     """The function that a runner calls for a dead letter."""
 
     def to_desk(record: StoredRecord, reason: str) -> Outcome:
-        if record.topic == REPLY_STATUS or record.topic.startswith(("work.desk.", "case.")):
-            # A person has the case already; the letter itself is on the list of dead letters.
+        if shows_nowhere(record.topic):
+            # There is no contact to make a case of: the desk's overview and `contactbus doctor` name the letter.
             return NOTHING
         if record.topic.startswith("reply."):
             return _not_sent(record, clock.now())

@@ -3,16 +3,22 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bus.adapter.hosting import DISK_FLOOR_BYTES
+from bus.clock import SystemClock
 from bus.config import Layered
+from bus.delivery.dead_letters import unseen_letters
 from bus.errors import ConfigurationError
+from bus.log.embedded import EmbeddedEngine
+from bus.store.port import Row
+from bus.store.sqlite_file import DATABASE_NAME
 from deploy.channels import load_plugin, plugin_config
 from deploy.settings import BusSettings, HttpSettings, ProductSettings
 
-__all__ = ["examine"]
+__all__ = ["examine", "given_up"]
 
 _LANGUAGE_DATA = {"deu": "tesseract-ocr-deu", "nor": "tesseract-ocr-nor", "eng": "tesseract-ocr-eng"}
 
@@ -29,12 +35,34 @@ async def examine(layers: Layered, settings: ProductSettings) -> list[dict[str, 
         from deploy.doctor_kafka import examine_distributed
 
         findings += await examine_distributed(layers, settings, bus)
+    else:
+        findings += await _letters(settings.data_dir)
     findings += _pack(settings)
     for name in settings.channels:
         findings.append(_channel(layers, name))
     findings.append(_relay(layers, settings))
     findings.append(_public_url(settings, layers.section("http", HttpSettings)))
     return findings
+
+
+async def _letters(folder: Path) -> list[dict[str, Any]]:
+    """What was given up and shows in no case; nothing of a folder that has no database yet."""
+    if not (folder / DATABASE_NAME).is_file():
+        return []
+    engine = await EmbeddedEngine.open(folder, clock=SystemClock())
+    try:
+        return [given_up(await unseen_letters(engine))]
+    finally:
+        await engine.close()
+
+
+def given_up(letters: Sequence[Row]) -> dict[str, Any]:
+    """The finding about dead letters of which nobody at the desk sees a case."""
+    if not letters:
+        return _finding("given up", True, "nothing that shows in no case")
+    places = ", ".join(f"{row['letters']} of {row['topic']} by {row['group_name']}" for row in letters)
+    fix = "`contactbus dead-letters list` and `show` say why; `retry` what was mended, `discard` the rest"
+    return _finding("given up", False, f"{places}: no case shows it", fix)
 
 
 def _data_folder(folder: Path) -> dict[str, Any]:

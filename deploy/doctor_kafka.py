@@ -109,18 +109,21 @@ async def _database(postgres: PostgresSettings, settings: ProductSettings) -> li
 
 
 async def _hosts(postgres: PostgresSettings, settings: ProductSettings) -> list[dict[str, Any]]:
-    """Whether this host has the key and the blobs of the others, as far as they said so."""
+    """Whether this host has the key and the blobs of the others, as far as they said so, and what was given up."""
+    from bus.delivery.dead_letters import unseen_letters
     from bus.store.postgres import PostgresStore
+    from deploy.doctor import given_up
     from deploy.installation import differences
 
     store = await PostgresStore.open(postgres, tenant=settings.tenant)
     try:
         found = await differences(store, settings)
+        letters = given_up(await unseen_letters(store, settings.tenant))
     finally:
         await store.close()
     if not found:
-        return [_finding("common ground", True, "signing key and blobs are those of the other hosts")]
-    return [_finding("common ground", False, f"this host's {name} differs", cure) for name, cure in found]
+        return [_finding("common ground", True, "signing key and blobs are those of the other hosts"), letters]
+    return [*(_finding("common ground", False, f"this host's {name} differs", cure) for name, cure in found), letters]
 
 
 def _spool(settings: ProductSettings, bus: BusSettings) -> dict[str, Any]:

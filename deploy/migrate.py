@@ -234,11 +234,6 @@ def _adapted(table: Table, row: dict[str, Any], tenant: str, shift: int) -> dict
     if table.name == "parked":
         # Below every offset of Kafka, in the old order: what is parked there later comes after them.
         row["log_offset"] -= shift
-    if table.name == "dead_letter":
-        # The id is made of the place in the log; on Kafka another record will have the same place.
-        row["id"] = f"{row['id']}~embedded"
-    if table.name == "dead_letter_audit":
-        row["id"], row["dead_letter"] = f"{row['id']}~embedded", f"{row['dead_letter']}~embedded"
     if row.get("tenant", tenant) == "":
         row["tenant"] = tenant
     if row.get("tenant", tenant) != tenant:

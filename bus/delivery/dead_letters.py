@@ -7,11 +7,25 @@ function that makes the outcome for the desk.
 from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, bindparam, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bus.clock import to_micros
 from bus.delivery.outcome import Outcome, Write
 from bus.log.port import Record, StoredRecord
+from bus.log.topics import REPLY_STATUS
 from bus.message import decode, derive_id, encode
 from bus.store.port import Effect, Row, Store
 from bus.store.schema import metadata
@@ -28,6 +42,8 @@ __all__ = [
     "list_dead_letters",
     "retry",
     "show",
+    "shows_nowhere",
+    "unseen_letters",
 ]
 
 dead_letter = Table(
@@ -67,6 +83,9 @@ DeskCase = Callable[[StoredRecord, str], Outcome]
 ONLY_GROUP = "only-group"
 """Header of a record that one group alone handles, whoever else reads its topic."""
 
+_WITHOUT_CONTACT = ("work.desk.", "case.")
+"""What people have already, and what only cases hear of each other."""
+
 _RETRY = "~retry-"
 """Between the id of a record and how often a person had it handled again."""
 
@@ -83,6 +102,21 @@ _audit_of = (
     .where(dead_letter_audit.c.dead_letter == bindparam("id"))
     .order_by(dead_letter_audit.c.at)
 )
+_unseen = (
+    select(
+        dead_letter.c.group_name,
+        dead_letter.c.topic,
+        func.count().label("letters"),
+        func.min(dead_letter.c.at).label("since"),
+    )
+    .where(
+        dead_letter.c.state == "open",
+        or_(dead_letter.c.topic == REPLY_STATUS, *(dead_letter.c.topic.startswith(each) for each in _WITHOUT_CONTACT)),
+    )
+    .group_by(dead_letter.c.group_name, dead_letter.c.topic)
+    .order_by(func.min(dead_letter.c.at))
+)
+_unseen_of = _unseen.where(dead_letter.c.tenant == bindparam("tenant"))
 _one = select(dead_letter).where(dead_letter.c.id == bindparam("id"))
 
 
@@ -93,7 +127,7 @@ def dead_letter_outcome(
     row = Write(
         statement=_insert,
         params={
-            "id": derive_id("d", group, record.topic, str(record.partition), str(record.offset)),
+            "id": _id(record, group),
             "tenant": record.headers.get("tenant", ""),
             "group_name": group,
             "topic": record.topic,
@@ -111,6 +145,23 @@ def dead_letter_outcome(
     )
     desk = desk_case(record, reason)
     return Outcome(writes=(row, *desk.writes), emit=desk.emit, replies=desk.replies, timers=desk.timers)
+
+
+def _id(record: StoredRecord, group: str) -> str:
+    """Of the record, and not of its place in the log: a relay may append one twice, and it is given up as one."""
+    return derive_id("d", record.headers.get("tenant", ""), group, record.topic, record.id)
+
+
+def shows_nowhere(topic: str) -> bool:
+    """Whether a dead letter of a topic leads to no case: it carries no contact, and whoever has the case does not learn
+    that news of it was lost. Somebody technical has to look."""
+    return topic == REPLY_STATUS or topic.startswith(_WITHOUT_CONTACT)
+
+
+async def unseen_letters(store: Store, tenant: str = "") -> list[Row]:
+    """Open dead letters that show nowhere, by group and topic (`group_name`, `topic`, `letters`, `since` in
+    microseconds), the oldest first; without a `tenant` of all."""
+    return list(await store.all(_unseen_of, {"tenant": tenant}) if tenant else await store.all(_unseen))
 
 
 async def list_dead_letters(store: Store) -> list[Row]:

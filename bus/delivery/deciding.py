@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from bus.clock import Clock
 from bus.delivery import ledger
-from bus.delivery.dead_letters import ONLY_GROUP, DeskCase, dead_letter_outcome
+from bus.delivery.dead_letters import ONLY_GROUP, DeskCase, dead_letter_outcome, shows_nowhere
 from bus.delivery.hands import Hand
 from bus.delivery.lanes import Place, place_of
 from bus.delivery.outcome import NOTHING, Outcome, Write
@@ -189,6 +189,8 @@ class Decider:
 
     def _letter(self, record: StoredRecord, verdict: GiveUp, attempts: int, now: datetime) -> Decided:
         self._metrics.dead_letters.labels(self._group, verdict.reason).inc()
+        if shows_nowhere(record.topic):
+            self._metrics.unseen_letters.labels(self._group).inc()
         outcome = dead_letter_outcome(
             self._owned(record),
             group=self._group,

@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from sqlalchemy import bindparam, update
 
 from bus.clock import SystemClock
+from bus.delivery.dead_letters import dead_letter_outcome
 from bus.delivery.outcome import Outcome, Write
 from bus.log.embedded import EmbeddedEngine
-from bus.log.port import Record
-from bus.log.topics import CONTACT_RECEIVED
+from bus.log.port import Record, StoredRecord
+from bus.log.topics import CASE_TIMER, CONTACT_RECEIVED
 from bus.message import Contact, Party, encode
 from bus.store.permission import recipient_key, withdrawal_write
 from bus.store.port import Effect
@@ -45,9 +46,9 @@ def _partition(key: str) -> int:
     return partition_of(key, topic(CONTACT_RECEIVED).partitions)
 
 
-async def _write(data: Path, write: Write) -> None:
+async def _write(data: Path, *writes: Write) -> None:
     engine = await EmbeddedEngine.open(data, clock=SystemClock())
-    await engine.apply([Effect(outcome=Outcome(writes=(write,)))])
+    await engine.apply([Effect(outcome=Outcome(writes=writes))])
     await engine.close()
 
 
@@ -124,6 +125,27 @@ def test_what_was_said_about_being_contacted_and_what_follows(data: Path) -> Non
     done = CliRunner().invoke(main, ["consent", "show", agreed, "--data", str(data)])
     assert "withdrawn" in done.output
     assert "all but answers" in done.output
+
+
+def test_doctor_names_what_was_given_up_and_shows_in_no_case(data: Path) -> None:
+    def finding() -> Any:
+        done = CliRunner().invoke(main, ["doctor", "--data", str(data), "--json"])
+        return next(row for row in json.loads(done.stdout) if row["name"] == "given up")
+
+    assert finding()["ok"] is True
+    record = StoredRecord(
+        topic=CASE_TIMER, partition=0, offset=1, at=0, key="k-1", value=b"?", id="t-1", headers={"tenant": "shop"}
+    )
+    given_up = dead_letter_outcome(
+        record, group="case", reason="poison", attempts=1, now=SystemClock().now(), desk_case=lambda *_: Outcome()
+    )
+    asyncio.run(_write(data, *given_up.writes))
+    found = finding()
+    assert (found["ok"], found["detail"]) == (False, "1 of case.timer by case: no case shows it")
+    [letter] = call(data, "dead-letters", "list")
+    settled = CliRunner().invoke(main, ["dead-letters", "discard", letter["id"], "--data", str(data)])
+    assert settled.exit_code == 0, settled.output
+    assert finding()["ok"] is True
 
 
 def test_cases_are_rebuilt_and_compared(data: Path) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from bus.delivery.dead_letters import dead_letter_outcome
+from bus.delivery.outcome import Outcome
 from bus.log.port import StoredRecord
-from bus.log.topics import CASE_OFFERS
+from bus.log.topics import CASE_OFFERS, CASE_TIMER
 from bus.message import encode
 from bus.store.port import Effect
 from bus.testing.clock import FakeClock
@@ -180,3 +182,24 @@ async def test_the_page_says_that_a_break_is_over_and_comes_back_by_one_click(ho
     await soon(back)
     await page.wait_for_selector("[data-key='rested']", state="detached")
     await page.context.close()
+
+
+async def test_what_was_given_up_without_a_case_is_an_alarm_on_the_overview(house: Any, eyes: Any) -> None:
+    await enter(house, Mina="supervisor")
+    lost = StoredRecord(
+        topic=CASE_TIMER, partition=0, offset=1, at=0, key="k-1", value=b"?", id="t-1", headers={"tenant": "shop"}
+    )
+    given_up = dead_letter_outcome(
+        lost, group="case", reason="poison", attempts=1, now=house.clock.now(), desk_case=lambda *_: Outcome()
+    )
+    await house.engine.apply([Effect(outcome=given_up)])
+    page = await eyes.open_desk(house, language="en")
+    await page.goto(f"{house.base}/desk/live")
+    await page.wait_for_selector(".overview [role='alert']")
+    assert "visible in no case: 1" in await page.text_content(".overview [role='alert']")
+    assert await eyes.violations(page) == []
+    await page.context.close()
+    client = await house.sign_in(person="Mina")
+    (told,) = (await (await client.get("/desk/api/supervisor")).json())["unseen"]
+    assert (told["group"], told["topic"], told["letters"]) == ("case", CASE_TIMER, 1)
+    await client.close()

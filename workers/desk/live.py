@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, or_, select
 
 from bus.clock import Clock, from_micros
+from bus.delivery.dead_letters import unseen_letters
 from bus.message import decode
 from bus.store.port import Store
 from workers.case.changes import load_case, load_cases
@@ -78,6 +79,16 @@ class LiveReading:
         names = await self._names(tenant, [state for state, _ in weighed])
         found = [_row(state, reasons, names.get(state.person, "")) for state, reasons in weighed]
         return sorted(found, key=lambda row: (-row.score, row.created))
+
+    async def unseen(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        """Records that were given up and show in no case: `group`, `topic`, `letters`, `since`."""
+        return [
+            {
+                "group": row["group_name"], "topic": row["topic"], "letters": row["letters"],
+                "since": from_micros(row["since"]),
+            }
+            for row in await unseen_letters(self._store, tenant)
+        ]  # fmt: skip
 
     async def offers(self, tenant: str, name: str) -> Sequence[Mapping[str, Any]]:
         """What is offered to somebody now."""

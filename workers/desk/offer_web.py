@@ -170,7 +170,8 @@ class OfferPages:
 
     async def _supervisor(self, _request: web.Request, session: Session) -> web.StreamResponse:
         rows = await self._live.by_risk(session.tenant)
-        return answer({"rows": rows, "server_time": self._clock.now()})
+        unseen = await self._live.unseen(session.tenant)
+        return answer({"rows": rows, "unseen": unseen, "server_time": self._clock.now()})
 
     async def _colleagues(self, _request: web.Request, session: Session) -> web.StreamResponse:
         _, present = await self.roster.present(session.tenant)

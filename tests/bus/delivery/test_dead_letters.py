@@ -15,22 +15,29 @@ from bus.delivery.dead_letters import (
     list_dead_letters,
     retry,
     show,
+    shows_nowhere,
+    unseen_letters,
 )
 from bus.delivery.outcome import NOTHING, Outcome, Write
 from bus.errors import PoisonError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
+from bus.log.topics import CASE_LOG, CASE_OFFERS, CASE_TIMER, REPLY_STATUS
 from bus.message import envelope
 from bus.store.port import Effect
 from bus.testing.clock import FakeClock
 
 
+def record(clock: FakeClock, record_id: str, offset: int, topic: str = "in", **more: Any) -> StoredRecord:
+    headers = envelope(record_id=record_id, kind="contact", source="s", tenant="shop", at=clock.now(), **more)
+    return StoredRecord(
+        topic=topic, partition=4, offset=offset, at=0, key="a", value=b"1", id=record_id, headers=headers
+    )
+
+
 async def letter(engine: EmbeddedEngine, clock: FakeClock, record_id: str = "c-1", offset: int = 7, **more: Any) -> str:
     """A dead letter of group `g`; its id."""
-    headers = envelope(record_id=record_id, kind="contact", source="s", tenant="shop", at=clock.now(), **more)
-    stored = StoredRecord(
-        topic="in", partition=4, offset=offset, at=0, key="a", value=b"1", id=record_id, headers=headers
-    )
+    stored = record(clock, record_id, offset, **more)
     outcome = dead_letter_outcome(
         stored, group="g", reason="poison", attempts=1, now=clock.now(), desk_case=lambda record, reason: NOTHING
     )
@@ -53,6 +60,38 @@ async def test_a_record_comes_back_under_a_fresh_id_each_time(engine: EmbeddedEn
     second = await letter(engine, clock, again.id, offset=again.offset)
     assert await retry(engine, second, actor="ops", now=clock.now())
     assert [record.id for record in await engine.read("in", 4)] == ["c-1~retry-1", "c-1~retry-2"]
+
+
+async def test_a_record_that_lies_twice_in_the_log_is_given_up_once(engine: EmbeddedEngine, clock: FakeClock) -> None:
+    """A relay may append a record again; another record of the same place in another house is another letter."""
+    for offset in (7, 8):
+        stored = record(clock, "c-1", offset)
+        outcome = dead_letter_outcome(
+            stored, group="g", reason="poison", attempts=1, now=clock.now(), desk_case=lambda record, reason: NOTHING
+        )
+        (result,) = await engine.apply([Effect(outcome=outcome)])
+        assert result.applied
+    assert len(await list_dead_letters(engine)) == 1
+    await letter(engine, clock, "c-2", 7)
+    assert len(await list_dead_letters(engine)) == 2
+
+
+async def test_what_shows_in_no_case_is_counted_until_somebody_has_settled_it(
+    engine: EmbeddedEngine, clock: FakeClock
+) -> None:
+    seen = ("contact.received", "contact.identified", "work.billing.live", "reply.email")
+    unseen = (CASE_TIMER, CASE_LOG, CASE_OFFERS, REPLY_STATUS, "work.desk.live", "work.desk.deferred")
+    for place, topic in enumerate((*seen, *unseen)):
+        await letter(engine, clock, f"r-{place}", place, topic=topic)
+        clock.advance(1)
+    assert [row["topic"] for row in await unseen_letters(engine)] == list(unseen)
+    assert {row["topic"] for row in await unseen_letters(engine, "shop")} == {t for t in unseen if shows_nowhere(t)}
+    assert await unseen_letters(engine, "another") == []
+    first = (await unseen_letters(engine))[0]
+    assert (first["group_name"], first["letters"]) == ("g", 1)
+    for row in await list_dead_letters(engine):
+        assert await discard(engine, row["id"], actor="ops", now=clock.now())
+    assert await unseen_letters(engine) == []
 
 
 async def test_a_deadline_that_has_passed_does_not_travel_on(engine: EmbeddedEngine, clock: FakeClock) -> None:

@@ -18,6 +18,7 @@ const GRAVE = new Set(["emergency", "abuse", "late"]);
 class DeskOverview extends HTMLElement {
   #me = null;
   #rows = null;
+  #unseen = 0;
   #people = [];
   #failed = "";
   #online = true;
@@ -79,6 +80,7 @@ class DeskOverview extends HTMLElement {
       const [live, colleagues] = await Promise.all([get("supervisor"), get("colleagues")]);
       serverTime(live.server_time);
       this.#rows = live.rows;
+      this.#unseen = live.unseen.reduce((sum, { letters }) => sum + letters, 0);
       this.#people = colleagues.rows;
       this.#failed = "";
     } catch (refusal) {
@@ -91,7 +93,8 @@ class DeskOverview extends HTMLElement {
   #draw() {
     const { list, people } = this.#parts;
     if (this.#advising && list.querySelector(".advise input:focus")) return; // nobody's half sentence is taken away
-    replaceInside(list, h("h2", {}, t("live.list")), this.#cases());
+    const technical = this.#unseen ? h("p", { class: "state", role: "alert" }, icon("warning"), t("live.unseen", { n: this.#unseen })) : null;
+    replaceInside(list, technical, h("h2", {}, t("live.list")), this.#cases());
     replaceInside(people, this.#failed ? null : [h("h2", {}, t("live.people")), this.#colleagues(), h("h2", {}, t("screen")), this.#screen]);
   }
 
