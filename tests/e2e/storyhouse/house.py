@@ -15,6 +15,8 @@ from adapters.phone.simulator import Answer, Transcript, Transport, Turn, simula
 from adapters.phone.simulator.network import HttpTransport
 from bus.clock import SystemClock
 from storyhouse.desk import Desk
+from workers.packs import load
+from workers.packs.hours import is_open
 
 __all__ = ["LINES", "StoryHouse", "next_tuesday"]
 
@@ -28,10 +30,13 @@ Meanwhile = Callable[[str], Awaitable[object]]
 
 
 def next_tuesday() -> datetime:
-    """Ten in the morning: people work, and it is some days until Friday."""
-    now = datetime.now(ZoneInfo("Europe/Berlin"))
-    day = now + timedelta(days=(1 - now.weekday() - 1) % 7 + 1)
-    return day.replace(hour=10, minute=0, second=0, microsecond=0)
+    """Ten in the morning, no holiday until the Monday after: people work, and Friday is some days off."""
+    hours = load("shop").policy.service.hours
+    now = datetime.now(ZoneInfo(hours.zone))
+    day = (now + timedelta(days=(0 - now.weekday()) % 7 + 1)).replace(hour=10, minute=0, second=0, microsecond=0)
+    while not all(is_open(hours, day + timedelta(days=later)) for later in (0, 1, 2, 3, 6)):
+        day += timedelta(days=7)
+    return day
 
 
 class _Attentive:
