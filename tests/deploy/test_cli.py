@@ -17,7 +17,7 @@ from deploy.cli import lazy, main
 CONTRACT = {
     "up", "demo show", "serve", "workers run", "workers list", "workers drain", "workers rewind", "normalise",
     "contacts list", "cases list", "cases show", "cases rebuild", "cases compare", "people show", "people merge",
-    "people split", "people vouch", "replies list", "chat say", "phone call", "dead-letters list",
+    "people split", "people vouch", "consent show", "replies list", "chat say", "phone call", "dead-letters list",
     "dead-letters show", "dead-letters retry", "dead-letters discard", "triage explain", "triage train",
     "triage evaluate", "policy judge", "campaigns start", "doctor", "config show", "bench", "chaos", "migrate",
     "replay", "topics plan", "topics apply",
