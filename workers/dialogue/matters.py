@@ -77,10 +77,15 @@ def item_of(turn: "Turn", case: str, matter: Matter) -> WorkItem:
     return WorkItem(contact=turn.contact, case=case, person=turn.item.person, understanding=understanding, link=SIBLING)
 
 
+def _objects(matter: Matter) -> Sequence[str]:
+    """What tells a matter from another one of the same contact with the same label."""
+    return sorted({f"{each.kind}:{each.value}" for each in matter.entities if each.kind in ("order", "invoice")})
+
+
 async def open_sibling(turn: "Turn", matter: Matter) -> Draft:
     """A case of its own for a further matter. Both cases name each other; nothing is worked on yet."""
     main = turn.state
-    case_id = derive_id("k", turn.tenant, turn.contact.id, matter.label)
+    case_id = derive_id("k", turn.tenant, turn.contact.id, matter.label, *_objects(matter))
     number = await free_number(turn.tenant, case_id, taken_in(turn.house.store, turn.tenant))
     draft = Draft(None, turn.now, hours=turn.pack.policy.service.hours)
     draft.do(

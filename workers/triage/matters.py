@@ -1,8 +1,9 @@
 """Several matters in one text: found sentence by sentence, and rather overlooked than invented.
 
 A matter that was invented confuses a customer and costs a person time; one that was overlooked is read by whoever
-answers the first. So each of two matters must be sure by itself, and they must lead to different departments. Who says
-that he comes to something else ("by the way") is believed sooner than who does not.
+answers the first. So each of two matters must be sure by itself, and they must lead to different departments, or be
+about different orders or invoices, each named in its own words. Who says that he comes to something else ("by the way")
+is believed sooner than who does not.
 """
 
 import re
@@ -13,7 +14,7 @@ import msgspec
 from workers.case.work import Entity, Intent, Matter, Understanding
 from workers.packs import Issue, Pack
 
-__all__ = ["Part", "Parts", "further_matters", "may_have_further", "to_each_its_own"]
+__all__ = ["Part", "Parts", "about_another", "further_matters", "may_have_further", "to_each_its_own"]
 
 MOST_PARTS = 6
 """Parts of a text that are looked at: who has more to say than that is better read by a person."""
@@ -23,6 +24,9 @@ LEAST_WORDS = 3
 
 MOST_FURTHER = 2
 """Further matters of one contact: a list of wishes is better dealt with by a person in one go."""
+
+OBJECTS = ("order", "invoice")
+"""Kinds of entities by which two matters of one department are told apart."""
 
 SURE = 0.80
 """Probability from which on a part is a matter of its own."""
@@ -91,25 +95,46 @@ def further_matters(
     sure = SURE_WHEN_SAID if said else SURE
     tops = [(part, intents[0]) for part, intents in zip(parts, found, strict=True) if intents]
     sure_ones = [(part, top) for part, top in tops if top.confidence >= sure]
-    if not any(_department(pack, top.label) == main.department for _, top in sure_ones):
+    first = next((part for part, top in sure_ones if _department(pack, top.label) == main.department), None)
+    if first is None:
         # What the whole was taken for stands in none of its parts: then it is one story after all.
         return ()
-    matters: dict[str, Matter] = {}
+    matters: list[Matter] = []
+    known = {main.department: [_within(first, understood)]}
     for part, top in sure_ones:
         issue = pack.issues.get(top.label)
-        if issue is None or not _is_matter(issue) or issue.department == main.department:
+        if part is first or issue is None or not _is_matter(issue):
             continue
-        if issue.department in matters:
+        within = _within(part, understood)
+        others = known.setdefault(issue.department, [])
+        if not all(about_another(within, other) for other in others):
             continue
-        within = tuple(each for each in understood.entities if part.start <= each.start < part.end)
-        matters[issue.department] = Matter(
-            label=top.label,
-            confidence=top.confidence,
-            department=issue.department,
-            legal=_LEGAL_OF.get(top.label, ""),
-            entities=within or understood.entities,
+        others.append(within)
+        matters.append(
+            Matter(
+                label=top.label,
+                confidence=top.confidence,
+                department=issue.department,
+                legal=_LEGAL_OF.get(top.label, ""),
+                entities=within or understood.entities,
+            )
         )
-    return tuple(matters.values())[:MOST_FURTHER]
+    return tuple(matters)[:MOST_FURTHER]
+
+
+def _within(part: Part, understood: Understanding) -> tuple[Entity, ...]:
+    return tuple(each for each in understood.entities if part.start <= each.start < part.end)
+
+
+def about_another(one: Sequence[Entity], other: Sequence[Entity]) -> bool:
+    """Whether two parts name different orders, or different invoices; an order and an invoice may be one purchase."""
+    shared = False
+    for kind in OBJECTS:
+        mine, theirs = ({each.value for each in part if each.kind == kind and each.valid} for part in (one, other))
+        if mine & theirs:
+            return False
+        shared = shared or bool(mine and theirs)
+    return shared
 
 
 _LEGAL_OF: Mapping[str, str] = {"return.withdraw": "withdraw", "return.defect": "defect"}

@@ -67,6 +67,27 @@ async def test_a_mail_with_two_matters_gets_two_cases_and_an_answer_to_each(
         await same_from_events(shop, case)
 
 
+async def test_the_same_trouble_with_three_orders_gets_a_case_each(shop: Any, understand: Any) -> None:
+    """The label alone does not tell them apart."""
+    orders = ("SO-10388", "SO-10420")
+    also = tuple(
+        Matter(
+            label="billing.duplicate_charge", confidence=0.95, department="billing",
+            entities=(Entity(kind="order", value=order),),
+        )
+        for order in orders
+    )  # fmt: skip
+    meaning = understand("billing.duplicate_charge", entities={"order": "SO-10234"}, also=also)
+    mail = shop.contact("Dreimal doppelt abgebucht", sender=GRETE, conversation="<t@x>")
+    heard = await shop.hear(mail, meaning)
+    others = await siblings(shop, heard.case)
+    assert [other.procedure.facts["order"] for other in others] == list(orders)
+    assert len({heard.case, *(other.id for other in others)}) == 3
+    own = [reply for reply in heard.replies if reply.kind != "notice"]
+    assert {reply.case for reply in own} == {heard.case, *(other.id for other in others)}
+    assert await shop.work(heard.item) == []
+
+
 async def test_the_same_contact_twice_parts_once(shop: Any, understand: Any) -> None:
     mail = shop.contact(TEXT, sender=GRETE, conversation="<t@x>")
     heard = await shop.hear(mail, both(understand))

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from workers.case.work import Entity
 from workers.packs import Pack
 from workers.triage.brain import Brain, Message
-from workers.triage.matters import Parts
+from workers.triage.matters import Parts, about_another
 
 FAMILIES = ("billing.", "return.", "order.", "info.")
 JOINTS = {
@@ -46,6 +47,44 @@ def test_an_order_that_is_named_once_is_that_of_both(understood: Any) -> None:
     found = understood("Die Lampe aus SO-10234 ist zerbrochen angekommen. Außerdem wurde doppelt abgebucht.", "de")
     (other,) = found.also
     assert [e.value for e in found.entities] == [e.value for e in other.entities] == ["SO-10234"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Die Bestellung SO-10234 wurde doppelt abgebucht. Außerdem wurde SO-10420 auch doppelt abgebucht.", "de"),
+        ("Bestilling SO-10234 ble trukket to ganger. Dessuten ble SO-10420 også trukket to ganger.", "nb"),
+        ("Order SO-10234 was charged twice. By the way, SO-10420 was charged twice as well.", "en"),
+    ],
+)
+def test_the_same_trouble_with_two_orders_is_two_matters(understood: Any, text: str, language: str) -> None:
+    found = understood(text, language)
+    (other,) = found.also
+    assert (found.intent, other.label) == ("billing.duplicate_charge", "billing.duplicate_charge")
+    assert [e.value for e in found.entities if e.kind == "order"] == ["SO-10234"]
+    assert [e.value for e in other.entities if e.kind == "order"] == ["SO-10420"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SO-10234 wurde doppelt abgebucht. Bitte erstatten Sie den Betrag, der für SO-10234 doppelt abgebucht wurde.",
+        "SO-10234 wurde doppelt abgebucht. Außerdem wurde mir zweimal Geld vom Konto abgebucht.",
+        "Sie haben doppelt abgebucht. Außerdem wurde SO-10234 doppelt abgebucht.",
+    ],
+)
+def test_one_order_said_twice_or_not_named_each_time_is_one_matter(understood: Any, text: str) -> None:
+    assert understood(text, "de").also == ()
+
+
+def test_an_order_and_an_invoice_may_be_one_purchase() -> None:
+    order, other = Entity(kind="order", value="SO-1"), Entity(kind="order", value="SO-2")
+    invoice, later = Entity(kind="invoice", value="I-1"), Entity(kind="invoice", value="I-2")
+    assert about_another((order,), (other,))
+    assert about_another((invoice,), (later,))
+    assert not about_another((order,), (invoice,))
+    assert not about_another((order, invoice), (order, later)), "one of them is the same"
+    assert not about_another((order,), ())
 
 
 @pytest.mark.parametrize(
