@@ -63,7 +63,9 @@ async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Co
 
 
 @asynccontextmanager
-async def opened_letters(layers: Layered, settings: ProductSettings, *, spool: bool) -> AsyncIterator[tuple[Store, Clock]]:
+async def opened_letters(
+    layers: Layered, settings: ProductSettings, *, spool: bool
+) -> AsyncIterator[tuple[Store, Clock]]:
     """The store in which dead letters lie, and its clock: the house's, or that of this host's own `spool`, of which the
     house knows nothing.
 
