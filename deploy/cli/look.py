@@ -165,9 +165,7 @@ async def _settle(
     settle = getattr(module, action)
     async with opened_letters(*read_settings(config_file, data_flags(data)), spool=spool) as (store, clock):
         refused = [
-            letter
-            for letter in letters
-            if not await settle(store, letter, actor=getpass.getuser(), now=clock.now())
+            letter for letter in letters if not await settle(store, letter, actor=getpass.getuser(), now=clock.now())
         ]
     if refused:
         fail(f"{', '.join(refused)}: no open dead letter; `contactbus dead-letters list` names them")
