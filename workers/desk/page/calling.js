@@ -10,7 +10,7 @@ export function callCard(view, { online, call, called }) {
   const { callback } = view;
   if (!callback) return null;
   const last = view.events.findLast((event) => STEPS.has(event.kind));
-  const under = callback.reply ? "rings" : last?.kind === "callback-tried" ? "dial" : "";
+  const under = callback.reply ? "rings" : last?.kind === "callback-tried" ? "dial" : last?.reason === "unsaid" ? "unsaid" : "";
   const button = (key, act, kind = "") => h("button", { class: kind, disabled: !online, dataset: { key }, onclick: act }, t(`desk.${key}`));
   return h(
     "section",
@@ -19,9 +19,9 @@ export function callCard(view, { online, call, called }) {
     h("p", { class: "big figures" }, icon("phone"), " ", callback.number),
     h("p", { class: "quiet" }, tries(callback)),
     under === "rings" ? h("p", { role: "status" }, icon("clock"), t("desk.calling.rings")) : null,
-    under === "dial"
+    under === "dial" || under === "unsaid"
       ? [
-          h("p", { role: "status" }, t("desk.calling.dial", { number: callback.number })),
+          under === "dial" ? h("p", { role: "status" }, t("desk.calling.dial", { number: callback.number })) : h("p", { role: "status" }, t("event.callback-missed.unsaid")),
           h("p", { class: "pair" }, button("called.talked", () => called("talked"), "primary"), button("called.customer", () => called("customer"))),
         ]
       : null,
