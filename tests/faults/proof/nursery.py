@@ -20,7 +20,16 @@ from typing import Any
 __all__ = ["SABOTAGE", "Child", "Nursery"]
 
 _PACKAGES = ("bus", "adapters", "workers", "deploy")
-_NOT_FOR_IMPORT = ("__main__", "migrations", "sandbox_child", "simulator.introspect", "bench", "testing", "_worker")
+_NOT_FOR_IMPORT = (
+    "__main__",
+    "migrations",
+    "sandbox_child",
+    "simulator.introspect",
+    "bench",
+    "testing",
+    "training",
+    "_worker",
+)
 _LOOK_S = 0.01
 
 SABOTAGE = "PROOF_SABOTAGE"
@@ -123,7 +132,6 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not any(part in module.name for part in _NOT_FOR_IMPORT):
                 importlib.import_module(module.name)
-    importlib.import_module("sklearn.linear_model")
 
 
 def _tell(news: Mapping[str, Any]) -> None:
