@@ -67,7 +67,11 @@ class Talk:
         assert (await self.say(f"RCPT TO:<{recipient}>")).startswith("250")
 
     async def closed(self) -> bool:
-        return await asyncio.wait_for(self.reader.read(1), 10) == b""
+        try:
+            return await asyncio.wait_for(self.reader.read(1), 10) == b""
+        except ConnectionResetError:
+            # What was still being sent when the other side closed is answered in this way.
+            return True
 
     def close(self) -> None:
         self.writer.close()
