@@ -12,11 +12,6 @@ from bus.testing.log_conformance import LogConformance
 from bus.testing.log_deaths import DeathCases
 
 
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    return uvloop.EventLoopPolicy()
-
-
 class TestEmbeddedLogOnUvloop(LogConformance):
     opener = "bus.testing.openers:embedded"
 
