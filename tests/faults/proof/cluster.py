@@ -45,16 +45,19 @@ class Distributed(House):
 
     def __init__(self, folder: Path, **rest: Any) -> None:
         super().__init__(folder, **rest)
-        for parent in (folder, *folder.parents[:3]):
-            # The database server runs as another user when the proof runs as root.
-            with contextlib.suppress(PermissionError):
-                parent.chmod(parent.stat().st_mode | 0o055)
+        self._let_the_server_in()
         ports, told = free_ports(_BROKERS), free_ports(_BROKERS)
         self._brokers = Brokers(folder / "kafka", count=_BROKERS, ports=ports, told_ports=told)
         self._database = PostgresServer(folder / "postgres")
         for number in range(_BROKERS):
             self.lines[f"broker-{number}"] = Proxy(lambda n=number: [("127.0.0.1", ports[n])], port=told[number])
         self.lines["database"] = Proxy(lambda: [("127.0.0.1", self._database.port)])
+
+    def _let_the_server_in(self) -> None:
+        """The database server runs as another user when the proof runs as root; other test runs lock such folders."""
+        for parent in (self.folder, *self.folder.parents[:3]):
+            with contextlib.suppress(PermissionError):
+                parent.chmod(parent.stat().st_mode | 0o055)
 
     def _dsn(self, user: str) -> str:
         return make_conninfo(host="127.0.0.1", port=self.lines["database"].port, user=user, dbname=_DATABASE)
@@ -140,6 +143,7 @@ class Distributed(House):
         """Start it as soon as what is left of the killed one lets go of the folder."""
         async with asyncio.timeout(_READY_S):
             while True:
+                self._let_the_server_in()
                 with contextlib.suppress(subprocess.CalledProcessError):
                     return await asyncio.to_thread(self._database.start)
                 await asyncio.sleep(0.5)
