@@ -118,6 +118,20 @@ async def test_supervisor_call_goodwill_and_identity_by_keys(house, eyes, soon, 
     assert await page.input_value("[data-key='goodwill-reason']") == ""
     assert "Kulanz 12,50\xa0€" in await page.text_content(".timeline")
 
+    await page.focus(".timeline")
+    await press("v")
+    await focused(page, "promise-what")
+    await write("Katalog per Post")
+    await page.fill("[data-key='promise-until']", "2001-01-01T10:00")
+    await press("Enter")
+    await page.wait_for_selector("desk-promise .bad:has-text('der noch kommt')")
+    await page.fill("[data-key='promise-until']", "2099-01-01T10:00")
+    assert await eyes.violations(page) == []
+    await eyes.picture(page, "desk-de-dark-1440-promise")
+    await press("Enter")
+    await page.wait_for_selector(".promises li:has-text('Katalog per Post')")
+    assert await page.locator("desk-promise details[open]").count() == 0
+
     # She is a customer already: found by the number, merged with what differs before the eyes, and split again.
     await page.focus(".timeline")
     await press("i")

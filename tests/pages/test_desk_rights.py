@@ -186,3 +186,30 @@ def test_the_command_refuses_what_cannot_be_chosen(only: str) -> None:
     told = CliRunner().invoke(reports, ["--only", only])
     assert told.exit_code == 2
     assert "--only takes" in told.output
+
+
+async def test_a_promise_is_made_by_hand_and_software_gets_the_case_back_once_it_is_nobodys_turn(house: Any) -> None:
+    case = await house.make_case("grete", name="Grete O.", minutes=600)
+    client = await house.sign_in()
+    until = house.clock.now() + timedelta(days=1)
+
+    async def promise(what: str, when: Any) -> tuple[int, Any]:
+        return await ask(client, house, f"cases/{case}/promise", {"what": what, "until": when})
+
+    status, said = await promise(" ", until.isoformat())
+    assert (status, said["missing"]) == (422, ["text"])
+    status, said = await promise("Ersatzteil", (house.clock.now() - timedelta(minutes=1)).isoformat())
+    assert (status, said["missing"]) == (422, ["until"])
+    for wrong in (until.replace(tzinfo=None).isoformat(), "tomorrow"):
+        assert (await promise("Ersatzteil", wrong))[0] == 400
+    assert (await promise("Ersatzteil", until.isoformat()))[0] == 200
+    made = next(one for one in (await show(client, case))["promises"] if one["what"] == "Ersatzteil")
+    assert made["until"] == until.isoformat().replace("+00:00", "Z")
+    # The case is not closed before it is kept, and nobody is sent back to software while a person is promised.
+    assert {"rule": "promise", "ok": False} in (await show(client, case))["to_close"]
+    status, said = await ask(client, house, f"cases/{case}/give-back", {})
+    assert (status, said["missing"]) == (422, ["promised"])
+    for one in (await house.state(case)).open_promises():
+        assert (await ask(client, house, f"cases/{case}/kept", {"promise": one.id}))[0] == 200
+    assert (await ask(client, house, f"cases/{case}/give-back", {}))[0] == 200
+    assert not (await house.state(case)).with_person

@@ -127,7 +127,16 @@ def end(
 
 
 def promise(state: CaseState, *, what: str, until: datetime, actor: str, now: datetime) -> Outcome:
-    """Promise the customer something; a timer reminds the desk."""
+    """Promise the customer something; timers remind the desk.
+
+    Raises Refused with `text` (what?), `until` when that time has passed, or `closed`.
+    """
+    if not what.strip():
+        raise Refused(("text",))
+    if until <= now:
+        raise Refused(("until",))
+    if state.status == model.CLOSED:
+        raise Refused(("closed",))
     draft = Draft(state, now)
     _promise(draft, what, until, actor)
     return draft.outcome()
@@ -150,9 +159,9 @@ def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Out
 
 
 def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
-    """Let software answer this case again. Raises Refused with `promise` while a person's answer is promised."""
+    """Let software answer this case again. Raises Refused with `promised` while a person's answer is promised."""
     if state.awaits_person():
-        raise Refused(("promise",))
+        raise Refused(("promised",))
     draft = Draft(state, now)
     draft.tell(events.Returned(at=now, actor=actor))
     return draft.outcome()

@@ -105,6 +105,18 @@ class Actions:
         """Give the case to somebody, or back to all with an empty name."""
         await self.change(tenant, case, lambda state, now: commands.assign(state, to=to, actor=person, now=now))
 
+    async def promise(self, tenant: str, case: str, person: str, what: str, until: datetime) -> None:
+        """Promise the customer something by a time."""
+        await self.change(
+            tenant,
+            case,
+            lambda state, now: commands.promise(state, what=clean_text(what), until=until, actor=person, now=now),
+        )
+
+    async def give_back(self, tenant: str, case: str, person: str) -> None:
+        """Let software answer again."""
+        await self.change(tenant, case, lambda state, now: commands.give_back(state, actor=person, now=now))
+
     async def kept(self, tenant: str, case: str, person: str, promise: str) -> None:
         """A promise was kept."""
         await self.change(

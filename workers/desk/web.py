@@ -1,8 +1,9 @@
 """The desk under `/desk`: the page, what it reads, what people do with it, and the feed of changes."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -52,6 +53,9 @@ _MAX_BODY = 256 * 1024
 _MAX_ID = 100
 """Characters of a case's id, with room to spare."""
 
+_MAX_PROMISE = 200
+"""Characters of what is promised: a line of the timeline."""
+
 T = TypeVar("T")
 
 
@@ -65,6 +69,11 @@ class _Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: str
     seen: int
     anything_else: bool = False
+
+
+class _Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    what: str
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,9 +149,11 @@ class DeskPages:
             web.post(case + "/note", change(_known(self._note))),
             web.post(case + "/praise", change(_known(self._praise))),
             web.post(case + "/goodwill", change(_known(self._goodwill))),
+            web.post(case + "/promise", change(_known(self._promise))),
             web.post(case + "/draft", change(_known(self._draft))),
             web.post(
-                case + "/{action:take|release|assign|kept|answered|hold|end|escalate|close}", change(_known(self._act))
+                case + "/{action:take|release|assign|give-back|kept|answered|hold|end|escalate|close}",
+                change(_known(self._act)),
             ),
         ]
 
@@ -236,6 +247,14 @@ class DeskPages:
         await self._gifts.book(session.tenant, request.match_info["case"], session.person, session.role, body)
         return answer({})
 
+    async def _promise(self, request: web.Request, session: Session) -> web.StreamResponse:
+        body = await _body(request, _Promise)
+        if body is None or len(body.what) > _MAX_PROMISE:
+            return refuse(400, "form")
+        case = request.match_info["case"]
+        await self._actions.promise(session.tenant, case, session.person, body.what, body.until)
+        return answer({})
+
     async def _draft(self, request: web.Request, session: Session) -> web.StreamResponse:
         body = await _body(request, _Draft)
         if body is None or body.mode not in MODES or len(body.text) > _MAX_TEXT:
@@ -264,6 +283,8 @@ class DeskPages:
                 await self._actions.assign(*who, to="")
             case "assign":
                 await self._actions.assign(*who, to=body.to)
+            case "give-back":
+                await self._actions.give_back(*who)
             case "kept":
                 await self._actions.kept(*who, promise=body.promise)
             case "answered":

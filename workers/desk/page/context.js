@@ -5,6 +5,7 @@ import { formatDay, formatMoney, formatMonth, formatTime, t, tOr } from "/assets
 import { callButton, callCard } from "./calling.js";
 import "./goodwill.js";
 import "./identity.js";
+import "./promising.js";
 import { aboutWords, becauseWords, channelName, departmentName, issueName, languageName, nobody, statusName } from "./words.js";
 
 export const OUTCOMES = ["solved", "refunded", "exchanged", "repaired", "explained", "declined", "praised", "no-answer"];
@@ -16,39 +17,45 @@ export class DeskContext extends HTMLElement {
   limits = {}; // what this person may give in a case, by currency
   #identity = document.createElement("desk-identity");
   #goodwill = document.createElement("desk-goodwill");
-  // What is drawn anew lies in slots: the two forms are never moved, so that nobody loses his place while he types.
-  #slots = Object.fromEntries(["calling", "customer", "understood", "orders", "rest"].map((name) => [name, h("div", { class: "slot" })]));
+  #promise = document.createElement("desk-promise");
+  // What is drawn anew lies in slots: the forms are never moved, so that nobody loses his place while he types.
+  #slots = Object.fromEntries(["calling", "customer", "understood", "orders", "promises", "rest"].map((name) => [name, h("div", { class: "slot" })]));
   #orderCard = h("section", { class: "card orders-card" }, this.#slots.orders, this.#goodwill);
+
+  #promiseCard = h("section", { class: "card promises" }, this.#slots.promises, this.#promise);
 
   connectedCallback() {
     const { calling, customer, understood, rest } = this.#slots;
-    this.replaceChildren(calling, h("section", { class: "card customer" }, customer, this.#identity), understood, this.#orderCard, rest);
+    this.replaceChildren(calling, h("section", { class: "card customer" }, customer, this.#identity), understood, this.#orderCard, this.#promiseCard, rest);
     this.render();
   }
 
   render() {
     for (const part of this.children) part.hidden = !this.view;
     if (!this.view) return;
-    this.#identity.online = this.#goodwill.online = this.online;
+    this.#identity.online = this.#goodwill.online = this.#promise.online = this.online;
     this.#goodwill.limits = this.limits;
-    this.#identity.view = this.#goodwill.view = this.view;
+    this.#identity.view = this.#goodwill.view = this.#promise.view = this.view;
     const orders = this.#orders();
     this.#orderCard.hidden = !orders;
     replaceInside(this.#slots.calling, callCard(this.view, this.#calls()));
     replaceInside(this.#slots.customer, this.#customer());
     replaceInside(this.#slots.understood, this.#understood());
     replaceInside(this.#slots.orders, orders);
-    replaceInside(this.#slots.rest, this.#promises(), this.#targets(), this.#closing(), this.#others());
+    this.#promiseCard.hidden = this.#promise.hidden && !this.view.promises.length;
+    replaceInside(this.#slots.promises, this.#promises());
+    replaceInside(this.#slots.rest, this.#targets(), this.#closing(), this.#others());
   }
 
   focusClose() {
     this.querySelector("[data-key='outcome'], [data-key='close']")?.focus();
   }
 
-  /** The words of these two are drawn when they change; the rest anew each time. */
+  /** The words of these are drawn when they change; the rest anew each time. */
   relabel() {
     this.#identity.render();
     this.#goodwill.relabel();
+    this.#promise.relabel();
     this.render();
   }
 
@@ -62,6 +69,10 @@ export class DeskContext extends HTMLElement {
 
   focusGoodwill() {
     this.#goodwill.focusForm();
+  }
+
+  focusPromise() {
+    this.#promise.focusForm();
   }
 
   focusOutcome() {
@@ -152,11 +163,13 @@ export class DeskContext extends HTMLElement {
 
   #promises() {
     const { promises } = this.view;
-    if (!promises.length) return null;
-    return this.#section("promises", h("ul", { class: "plain-list promises" }, promises.map((promise) => this.#promise(promise))));
+    return [
+      h("h2", {}, t("desk.context.promises")),
+      promises.length ? h("ul", { class: "plain-list promises" }, promises.map((promise) => this.#open(promise))) : null,
+    ];
   }
 
-  #promise(promise) {
+  #open(promise) {
     const until = t("desk.until", { time: `${formatDay(promise.until)} ${formatTime(promise.until)}` });
     const broke = promise.broke && t(promise.broke === promise.until ? "desk.promise.broken" : "desk.promise.broken.before", { time: `${formatDay(promise.broke)} ${formatTime(promise.broke)}` });
     return h(

@@ -191,6 +191,7 @@ class DeskApp extends HTMLElement {
       c: () => this.#beside((context) => context.focusCall()),
       i: () => this.#beside((context) => context.focusIdentity()),
       m: () => this.#beside((context) => context.focusGoodwill()),
+      v: () => this.#beside((context) => context.focusPromise()),
       x: () => this.#beside((context) => context.focusClose()),
       q: () => {
         this.#pane("queue");
@@ -399,7 +400,9 @@ class DeskApp extends HTMLElement {
   #acts(view) {
     const { row } = view;
     const online = this.#parts.context.online;
-    const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee);
+    const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee).map((person) => [person, person]);
+    // Nobody has an empty name: that is software, which answers again.
+    if (view.with_person) others.push(["", t("desk.assign.software")]);
     const closed = row.status === "closed";
     const mine = row.assignee === this.#me.person;
     return [
@@ -407,7 +410,7 @@ class DeskApp extends HTMLElement {
         ? h("button", { class: "small", disabled: !online, dataset: { key: "give-back" }, onclick: () => this.#act("release") }, t("desk.release"))
         : h("button", { class: "small", disabled: !online, dataset: { key: "take" }, onclick: () => this.#act("take") }, t("desk.take")),
       others.length && !closed
-        ? menu({ key: "assign", words: t("desk.assign"), choices: others.map((person) => [person, person]), act: (to) => this.#act("assign", { to }), disabled: !online })
+        ? menu({ key: "assign", words: t("desk.assign"), choices: others, act: (to) => (to ? this.#act("assign", { to }) : this.#act("give-back")), disabled: !online })
         : null,
       holdControls(view, {
         online,

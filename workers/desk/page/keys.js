@@ -21,6 +21,7 @@ const KEYS = [
   ["x"],
   ["i"],
   ["m"],
+  ["v"],
   ["g"],
   ["Ctrl", "Enter"],
   ["Esc"],
