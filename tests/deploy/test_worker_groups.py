@@ -242,7 +242,11 @@ async def test_a_group_of_two_processes_is_kept_alive_listed_drained_and_stopped
     # One is told to leave; it is not started again.
     (new,) = await replaced()
     assert await house.cli("workers", "drain", new) == [{"member": new, "left": True}]
-    assert not alive(pid_of(new))
+
+    async def ended() -> bool:
+        return not alive(pid_of(new))
+
+    await eventually(ended, "the process that left its groups to end")
     (other,) = names - {dead}
     assert other in await house.members("desk")
     assert parent.returncode is None

@@ -148,6 +148,7 @@ function askForPerson() {
 }
 
 function close() {
+  open = false; // what comes while the page is still hiding us was seen by nobody
   tell({ close: true });
 }
 

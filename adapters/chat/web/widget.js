@@ -4,9 +4,9 @@
   const script = document.currentScript;
   const base = new URL(script.src).origin;
   const WORDS = {
-    de: ["Chat öffnen", "Chat schließen", "Chat", "{n} neue Nachrichten"],
-    nb: ["Åpne chat", "Lukk chat", "Chat", "{n} nye meldinger"],
-    en: ["Open chat", "Close chat", "Chat", "{n} new messages"],
+    de: ["Chat öffnen", "Chat schließen", "Chat", "eine neue Nachricht", "{n} neue Nachrichten"],
+    nb: ["Åpne chat", "Lukk chat", "Chat", "én ny melding", "{n} nye meldinger"],
+    en: ["Open chat", "Close chat", "Chat", "one new message", "{n} new messages"],
   };
   const STYLE = `
     :host { --a: var(--contactbus-accent, #0a5f6b); position: fixed; right: 20px; bottom: 20px; z-index: 2147483000;
@@ -104,8 +104,8 @@
     }
 
     #label() {
-      const [open, close, name, news] = WORDS[this.#language];
-      const unread = this.#unread ? news.replace("{n}", this.#unread) : "";
+      const [open, close, name, one, many] = WORDS[this.#language];
+      const unread = this.#unread ? (this.#unread === 1 ? one : many.replace("{n}", this.#unread)) : "";
       this.text.textContent = name;
       this.badge.textContent = this.#unread || "";
       this.badge.hidden = !this.#unread;
