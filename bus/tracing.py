@@ -4,7 +4,8 @@ The trace itself needs no package: every contact is given a `traceparent` at the
 module only makes spans of the hops. The names of the messaging conventions, which are still in development, are kept
 here and nowhere else. No span carries a text, an address or the words of an error: they may quote a customer.
 
-Set up as for any program in Python: install the extra `otel` and start with `opentelemetry-instrument contactbus ...`.
+Set up as for any program in Python: install the extra `otel`, OpenTelemetry's distribution and an exporter, and start
+with `opentelemetry-instrument contactbus ...`.
 """
 
 import sys
