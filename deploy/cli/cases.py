@@ -91,7 +91,10 @@ async def cases_show(case_id: str, data: Path | None, config_file: Path | None, 
 @json_option
 @async_command
 async def cases_rebuild(case_id: str, check: bool, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Every case (or one) from its events alone; a snapshot that is not what its events say is put right."""
+    """Make every case (or one) anew from its events alone.
+
+    A snapshot that is not what its events say is put right. CASE_ID is an id or a number.
+    """
     import msgspec
 
     from bus.store.port import Effect
@@ -132,7 +135,7 @@ async def cases_rebuild(case_id: str, check: bool, data: Path | None, config_fil
 async def cases_compare(
     since: datetime, until: datetime, data: Path | None, config_file: Path | None, as_json: bool
 ) -> None:
-    """What the rules of today would have decided otherwise. Nothing is written and nobody is answered.
+    """Ask what the rules of today would have decided otherwise. Nothing is written and nobody is answered.
 
     Each decision that was recorded is taken again on the state of its moment. What customers wrote and people chose is
     taken as it was; how they would have gone on from another decision is not guessed.

@@ -20,7 +20,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-limit_option = click.option("--limit", type=click.IntRange(min=1), help="The oldest N only.")
+limit_option = click.option("--limit", metavar="N", type=click.IntRange(min=1), help="The oldest N only.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 

@@ -29,7 +29,9 @@ def consent() -> None:
 @json_option
 @async_command
 async def consent_show(name: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """What a person has said about being contacted, and what may be sent now, to which address and why.
+    """Show what a person agreed to, and what may be sent now.
+
+    The entries of the ledger, and for each purpose and address what follows from them, and why.
 
     A person is named by id, mail address, phone number or customer number.
     """

@@ -21,7 +21,7 @@ def policy() -> None:
 @click.option("--pack", default="shop", show_default=True, help="Company pack whose figures count.")
 @click.option("--json", "as_json", is_flag=True, help="Accepted for symmetry: the output is JSON lines anyway.")
 def policy_judge(file: IO[bytes], pack: str, as_json: bool) -> None:
-    """Judge each line of FILE (- for standard input) and print one verdict per line, in the same order.
+    """Judge each line of FILE, one verdict per line. FILE may be - for standard input.
 
     \b
     A line is a JSON object with `facts`, `proposal` and `now`, such as
@@ -65,7 +65,7 @@ def campaigns() -> None:
 @json_option
 @async_command
 async def campaigns_start(file: IO[bytes], data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Plan the mails of the campaign in FILE; starting it again plans only what is missing.
+    """Plan the mails of the campaign in FILE. Starting it again plans only what is missing.
 
     \b
     FILE is TOML:

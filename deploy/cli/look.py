@@ -142,7 +142,7 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, spool: 
 @_spool_option
 @async_command
 async def dead_letters_show(letter: str, data: Path | None, config_file: Path | None, spool: bool) -> None:
-    """The record of one dead letter and what people did with it, as JSON."""
+    """Show one dead letter and what people did with it, as JSON."""
     from bus.delivery.dead_letters import audit_of, show
     from deploy.looking import opened_letters
 

@@ -39,7 +39,7 @@ def people() -> None:
 @json_option
 @async_command
 async def people_show(name: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """A person with everybody merged into him: identities, cases, conflicts, and the ledger of changes."""
+    """Show one person: identities, cases, conflicts, changes. Whoever was merged in is shown with him."""
     from deploy.looking import opened
     from workers.case.merging import find_person, show_person
 
@@ -78,7 +78,7 @@ async def people_show(name: str, data: Path | None, config_file: Path | None, as
 async def people_merge(
     name: str, into: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool
 ) -> None:
-    """NAME turned out to be INTO. Nothing is moved or overwritten, so it can be split again."""
+    """Note that NAME turned out to be INTO. Nothing is moved or overwritten, so it can be split again."""
     await _change("merge", (name, into), reason, data, config_file, as_json)
 
 
@@ -89,7 +89,7 @@ async def people_merge(
 @json_option
 @async_command
 async def people_split(name: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """NAME is somebody else after all: the merge is undone."""
+    """Undo a merge: NAME is somebody else after all."""
     await _change("split", (name,), reason, data, config_file, as_json)
 
 
@@ -100,7 +100,10 @@ async def people_split(name: str, reason: str, data: Path | None, config_file: P
 @json_option
 @async_command
 async def people_vouch(identity: str, reason: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """Somebody of the company saw that an address is its person's. It is shown to people and opens nothing."""
+    """Note that somebody saw whose an address is. It is shown to people and opens nothing.
+
+    Such as email:grete.ohlsen@kunde.example or phone:+49305550144.
+    """
     await _change("vouch", (identity,), reason, data, config_file, as_json)
 
 

@@ -24,7 +24,7 @@ class Moment(click.ParamType):
 
 
 @click.command()
-@click.option("--group", required=True, help="Whose decisions: a group of workers.")
+@click.option("--group", required=True, help="Whose decisions: intake, triage, case, billing, ...")
 @click.option("--topic", "topics", multiple=True, help="Which of the topics that it reads; default all of them.")
 @click.option("--from", "start", type=Moment(), help="Records appended from this time on.")
 @click.option("--to", "end", type=Moment(), help="Records appended before this time.")

@@ -28,8 +28,8 @@ _COLUMNS = {
 
 
 @click.command()
-@click.option("--since", type=_DAY, help="First day; default six days before the last.")
-@click.option("--until", type=_DAY, help="Last day, included; default today.")
+@click.option("--since", type=_DAY, metavar="YYYY-MM-DD", help="First day; default six days before the last.")
+@click.option("--until", type=_DAY, metavar="YYYY-MM-DD", help="Last day, included; default today.")
 @click.option("--by", default="day", show_default=True, help="Of day, channel, department, language, operator.")
 @click.option("--only", multiple=True, metavar="DIMENSION=VALUE", help="Count this alone; again for another dimension.")
 @click.option("--csv", "as_csv_", is_flag=True, help="Print CSV, safe for spreadsheets.")
@@ -40,9 +40,15 @@ async def reports(
     since: datetime | None, until: datetime | None, by: str, only: tuple[str, ...], as_csv_: bool, data: Path | None,
     config_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """First answer, resolution, promises, holds, satisfaction, praise, abandoned.
+    """Figures of a span of days: first answer, resolution, promises, holds, satisfaction, praise, abandoned.
 
-    `--by channel,day` tells apart by several; `--by ""` adds everything up. Days are those of the company's zone.
+    `--by channel,day` tells apart by several; `--by ""` adds everything up. Times are seconds, days those of the
+    company's zone.
+
+    \b
+    Such as
+      contactbus reports --since 2026-03-01 --until 2026-03-31 --by operator,channel
+      contactbus reports --by "" --only channel=email --json
     """
     from deploy.looking import opened
     from workers.desk.report_asked import Asked, asked_for, read_asked

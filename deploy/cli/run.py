@@ -20,9 +20,9 @@ def _address(value: str, option: str) -> tuple[str, int]:
 @click.command()
 @click.option("--pack", help="Company pack; default shop.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder; default contactbus-data.")
-@click.option("--http", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
-@click.option("--smtp", help="Address that takes mail; default 127.0.0.1:2525.")
-@click.option("--relay", help="Mail host that replies go through.")
+@click.option("--http", metavar="HOST:PORT", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
+@click.option("--smtp", metavar="HOST:PORT", help="Address that takes mail; default 127.0.0.1:2525.")
+@click.option("--relay", metavar="HOST:PORT", help="Mail host that replies go through.")
 @click.option("--demo", "with_demo", is_flag=True, help="Add demo customers and play one contact per channel.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
 @json_option
@@ -37,7 +37,10 @@ async def up(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Run everything in one process: all channels, all workers, desk and start page."""
+    """Run everything in one process: all channels, all workers, desk and start page.
+
+    With --json the first line says when it is ready, and where everything is.
+    """
     from deploy.up import run_up
 
     flags: dict[str, Any] = {"product": {}, "http": {}, "adapters": {"email": {}}}
@@ -56,9 +59,9 @@ async def up(
 
 
 @click.command()
-@click.argument("channels", nargs=-1, required=True)
-@click.option("--http", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
-@click.option("--smtp", help="Address that takes mail; default 127.0.0.1:2525.")
+@click.argument("channels", nargs=-1, required=True, metavar="CHANNEL...")
+@click.option("--http", metavar="HOST:PORT", help="Address of pages, chat and phone; default 127.0.0.1:8080.")
+@click.option("--smtp", metavar="HOST:PORT", help="Address that takes mail; default 127.0.0.1:2525.")
 @data_options
 @json_option
 @async_command
@@ -70,7 +73,15 @@ async def serve(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Run CHANNELS in this process; workers run in others. With --json the first line says when it is ready."""
+    """Run channels in this process; workers run in others.
+
+    \b
+    Such as
+      contactbus serve email chat phone post link
+      contactbus workers run all --members 2
+
+    With --json the first line says when it is ready.
+    """
     from deploy.up import run_part
 
     flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}, "http": {}, "adapters": {"email": {}}}

@@ -22,20 +22,26 @@ def staff() -> None:
 @staff.command("add")
 @click.argument("name")
 @click.option("--role", default="representative", show_default=True, help="Or supervisor, manager, technical.")
-@click.option("--mail", default="", help="Where praise and links are sent.")
+@click.option("--mail", default="", help="Where praise is sent.")
 @click.option("--phone", default="", help="Rings first in a call-back, such as +4930123456.")
 @click.option("--language", "languages", multiple=True, help="May be given again; none: all.")
 @click.option("--department", "departments", multiple=True, help="May be given again; none: all.")
 @click.option("--skill", "skills", multiple=True, metavar="FAMILY=LEVEL", help="Level 1 to 3; may be given again.")
-@click.option("--chats", type=int, default=2, show_default=True, help="At once.")
-@click.option("--mails", type=int, default=3, show_default=True, help="At once.")
+@click.option("--chats", type=int, default=2, show_default=True, help="How many chats at once.")
+@click.option("--mails", type=int, default=3, show_default=True, help="How many mails and letters at once.")
 @data_options
 @json_option
 @async_command
 async def staff_add(
     name: str, data: Path | None, config_file: Path | None, as_json: bool, skills: tuple[str, ...], **fields: Any
 ) -> None:
-    """Enter NAME (letters, digits, hyphens), or change what is known of it."""
+    """Enter NAME, or change what is known of it.
+
+    A name has letters, digits and hyphens. Such as
+
+    \b
+      contactbus staff add Mina --role supervisor --language de --skill billing=2
+    """
     import msgspec
 
     from deploy.looking import opened
@@ -100,7 +106,7 @@ async def staff_list(data: Path | None, config_file: Path | None, as_json: bool)
 @json_option
 @async_command
 async def staff_remove(name: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """NAME works here no more: open sessions end at once, what was offered is offered to others."""
+    """Take NAME off the list. Open sessions end at once, what was offered is offered to others."""
     from deploy.looking import opened
     from workers.desk.staff import People
 

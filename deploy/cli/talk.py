@@ -18,7 +18,7 @@ def chat() -> None:
 
 
 @chat.command("say")
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @_url
 @click.option(
     "--lang", type=click.Choice(("de", "nb", "en")), default="en", show_default=True, help="Language of the widget."
@@ -27,7 +27,12 @@ def chat() -> None:
 @json_option
 @async_command
 async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, origin: str, as_json: bool) -> None:
-    """Say each TEXT in one conversation, one after the other, and print the answers."""
+    """Say each TEXT in one conversation, one after the other, and print the answers.
+
+    \b
+    Such as
+      contactbus chat say "The shelf said £19.99, the till £24.99" "No, that was all"
+    """
     from adapters.chat.client import ChatClient, ChatRefused
 
     turns: list[dict[str, Any]] = []
@@ -68,10 +73,10 @@ class _Turns(click.Command):
 @phone.command("call", cls=_Turns)
 @_url
 @click.option("--from", "from_", required=True, help="The caller's number, such as +49305550144.")
-@click.option("--to", required=True, help="The number called; `up` prints those of the demo.")
-@click.option("--say", multiple=True, help="What the caller says when it is his turn.")
-@click.option("--keys", multiple=True, help="Keys the caller presses when it is his turn.")
-@click.option("--wait", multiple=True, type=float, help="Seconds the caller only listens.")
+@click.option("--to", required=True, help="The number called; `up` prints those that are answered.")
+@click.option("--say", multiple=True, help="What the caller says; may be given again.")
+@click.option("--keys", multiple=True, help="Keys the caller presses; may be given again.")
+@click.option("--wait", metavar="SECONDS", multiple=True, type=float, help="How long the caller only listens.")
 @click.option(
     "--clock",
     type=click.Choice(("virtual", "real")),
@@ -95,7 +100,15 @@ def phone_call(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """A simulated call with signed webhooks against the running product: prints what the caller hears, and when."""
+    """Make a simulated call with signed webhooks, and print what the caller hears with the second at which he does.
+
+    Each --say, --keys and --wait is a turn of the caller, in the order given.
+
+    \b
+    Such as
+      contactbus phone call --from +49305550144 --to +49301234567 --say "Meine Kaffeemaschine heizt nicht"
+      contactbus phone call --from +49305550101 --to +49301234567 --keys 0 --wait 130 --keys 1
+    """
     _call(ctx.meta["turns"], url or "http://127.0.0.1:8080", from_, to, clock, data, config_file, as_json)
 
 

@@ -49,9 +49,11 @@ async def workers_run(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Run GROUP: a group of the file, or without one intake, triage, case, a department, or `all`.
+    """Run a group of workers until it is told to leave.
 
-    Several members or tenants are as many processes under this one. With --json the first line says when all are ready.
+    GROUP is one of the file of --groups; without a file it is `all`, or one worker: intake, triage, case, billing,
+    returns, sales, support, desk, desk-files or offers. Several members or tenants are as many processes under this
+    one. With --json the first line says when all are ready.
     """
     from deploy.up import run_part
 
@@ -94,7 +96,10 @@ async def workers_run(
 async def workers_list(
     groups_file: Path | None, tenant: str, data: Path | None, config_file: Path | None, as_json: bool
 ) -> None:
-    """Consumer groups: members, records behind, age of the oldest, parked keys, dead letters."""
+    """Show who runs which group, and what waits there.
+
+    For each group its members, the records behind, the age of the oldest in seconds, parked keys and dead letters.
+    """
     from deploy.looking import group_rows, opened
 
     rows: list[dict[str, Any]] = []
@@ -124,7 +129,15 @@ async def workers_list(
 
 @workers.command("drain")
 @click.argument("name")
-@click.option("--wait", "wait_s", type=float, default=40.0, show_default=True, help="Seconds to wait until they left.")
+@click.option(
+    "--wait",
+    "wait_s",
+    metavar="SECONDS",
+    type=float,
+    default=40.0,
+    show_default=True,
+    help="How long to wait until they left.",
+)
 @_groups_option
 @_tenant_option
 @data_options
@@ -139,7 +152,10 @@ async def workers_drain(
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Tell a running member, or every member of a group, to take no more work, finish and leave. NAME is either."""
+    """Let members take no more work, finish and leave.
+
+    NAME is a running member, or a group: then all of its members. `contactbus workers list --json` names them.
+    """
     import asyncio
 
     from deploy.looking import opened
@@ -174,7 +190,10 @@ async def workers_drain(
 @json_option
 @async_command
 async def workers_rewind(moment: str, data: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """After the database was restored: let all groups begin again at a moment. Nothing may run meanwhile."""
+    """Let all groups begin again at a moment.
+
+    For a database that was restored from a copy. Nothing may run meanwhile.
+    """
     from datetime import datetime
 
     from bus.clock import SystemClock
