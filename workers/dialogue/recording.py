@@ -5,8 +5,9 @@ from msgspec.structs import replace
 from workers.case import events, model
 from workers.case.rules import Receive, Understand
 from workers.case.service import promised, resumed
+from workers.dialogue.known import route_of
 from workers.dialogue.manners import rate
-from workers.dialogue.turn import Turn, route_of
+from workers.dialogue.turn import Turn
 
 __all__ = ["QUIET_REQUESTS", "record_contact"]
 

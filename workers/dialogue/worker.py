@@ -24,12 +24,13 @@ from workers.case.work import WorkItem
 from workers.dialogue.acknowledge import keep_from_looping
 from workers.dialogue.ahead import QUESTIONS, look_ahead
 from workers.dialogue.conversation import Conversation
+from workers.dialogue.known import House
 from workers.dialogue.matters import load_waiting
 from workers.dialogue.overtaken import look_for_unsent, settle_unsent
 from workers.dialogue.parting import part, tell_of_parts
 from workers.dialogue.recording import record_contact
 from workers.dialogue.steps import Procedure
-from workers.dialogue.turn import House, Turn
+from workers.dialogue.turn import Turn
 from workers.packs import Pack
 from workers.records import Records, SqlRecords
 
