@@ -6,12 +6,13 @@ and "bis Freitag geschlossen" tells when nobody is there. What is found is shown
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from workers.packs.hours import OpeningHours, closing_time, open_days_later
+from workers.case.deadline_words import END_OF_WEEK, LANGUAGES, MONTHS, NUMBERS, PARTS, SENTENCE, WEEKDAYS, Language
+from workers.packs.hours import OpeningHours, closing_time, open_days_later, time_of_day
 
 __all__ = ["Undertaking", "undertakings"]
 
@@ -26,127 +27,32 @@ class Undertaking(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
 
 
-class _Language(msgspec.Struct, frozen=True):
-    by: re.Pattern[str]
-    within: re.Pattern[str]
-    undertakes: re.Pattern[str]
-    asks: re.Pattern[str]
+_NOON, _WHOLE_DAY = 12 * 60, 24 * 60
+"""In minutes since midnight, as all times of day here."""
 
+_EARLIEST = 7 * 60
+"""An hour before it is one of the afternoon, unless the writer says otherwise: nobody promises for the night."""
 
-_DAYS = {
-    name: day
-    for day, names in enumerate(
-        (
-            "montag mandag monday", "dienstag tirsdag tuesday", "mittwoch onsdag wednesday",
-            "donnerstag torsdag thursday", "freitag fredag friday", "samstag sonnabend lørdag saturday",
-            "sonntag søndag sunday",
-        )
-    )
-    for name in names.split()
+_LENGTHS = {
+    "minut": timedelta(minutes=1), "halvtime": timedelta(minutes=30), "stund": timedelta(hours=1),
+    "time": timedelta(hours=1), "hour": timedelta(hours=1),
 }  # fmt: skip
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "januar january", "februar february", "märz mars march", "april", "mai may", "juni june", "juli july",
-            "august", "september", "oktober october", "november", "dezember desember december",
-        ), start=1,
-    )
-    for name in names.split()
-}  # fmt: skip
-_NUMBERS = {
-    "ein": 1, "eine": 1, "einem": 1, "einer": 1, "eines": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6,
-    "sieben": 7, "acht": 8, "zehn": 10, "vierzehn": 14,
-    "en": 1, "et": 1, "ett": 1, "to": 2, "tre": 3, "fire": 4, "fem": 5, "seks": 6, "sju": 7, "syv": 7, "åtte": 8,
-    "ti": 10, "fjorten": 14,
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10,
-    "fourteen": 14,
-}  # fmt: skip
-_TODAY = (
-    "heute abend", "heute", "ende des tages", "i dag", "i kveld", "dagen", "utgangen av dagen", "today", "tonight",
-    "end of the day", "end of today",
-)  # fmt: skip
-_TOMORROW = ("morgen", "i morgen", "tomorrow")
-_AFTER_TOMORROW = ("übermorgen", "i overmorgen", "the day after tomorrow")
-_END_OF_WEEK = (
-    "ende der woche", "ende dieser woche", "wochenende", "utgangen av uken", "utgangen av uka", "uken", "uka",
-    "end of the week", "end of this week", "this week",
-)  # fmt: skip
-_WORDS = sorted((*_TODAY, *_TOMORROW, *_AFTER_TOMORROW, *_END_OF_WEEK, *_DAYS), key=len, reverse=True)
-_DAY = (
-    rf"(?P<word>{'|'.join(_WORDS)})\b"
-    rf"|(?P<day>[0-3]?[0-9])(?:\.|st|nd|rd|th)?\s?(?:of )?(?P<month>{'|'.join(_MONTHS)})\b(?: (?P<year>20[0-9]{{2}}))?"
-    r"|(?P<d>[0-3]?[0-9])\.\s?(?P<m>[01]?[0-9])\.\s?(?P<y>20[0-9]{2})?"
-)
-_COUNT = rf"(?P<count>[0-9]{{1,2}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.IGNORECASE)
-
-
-_LANGUAGES = {
-    "de": _Language(
-        by=_pattern(
-            rf"\b(?:bis spätestens|spätestens bis|spätestens|bis|noch|am|im laufe)\s+"
-            rf"(?:(?:zum|zu|am|des|diesen|kommenden|nächsten)\s+)*(?:{_DAY})"
-        ),
-        within=_pattern(
-            rf"\b(?:innerhalb|binnen|in)\s+(?:(?:von|der|den|nächsten|kommenden)\s+)*{_COUNT}\s+"
-            r"(?P<unit>stunden?|tag(?:en?|es)?|werktag(?:en?|es)?|arbeitstag(?:en?|es)?|wochen?)\b"
-        ),
-        undertakes=_pattern(r"\b(?:ich|wir|(?:erhalten|bekommen|hören|haben) sie|sie (?:erhalten|bekommen|hören))\b"),
-        asks=_pattern(
-            r"\bbitten? (?:sie|um)\b|\bbitte (?!entschuldigen)|\b(?:können|könnten|müssen) sie\b|geschlossen|geöffnet"
-            r"|\bsie (?:müssen|können|haben zeit)\b|\b(?:senden|schicken|geben|teilen|melden|antworten) sie\b"
-        ),
-    ),
-    "nb": _Language(
-        by=_pattern(
-            rf"\b(?:senest innen|innen|senest|før|på|i løpet av|allerede)\s+"
-            rf"(?:(?:førstkommende|kommende|den)\s+)*(?:{_DAY})"
-            r"|(?P<only>\bi dag\b|\bi morgen\b|\bi overmorgen\b|\bi kveld\b)"
-        ),
-        within=_pattern(
-            rf"\b(?:innen|i løpet av|om)\s+(?:(?:de|neste|nærmeste)\s+)*{_COUNT}\s+"
-            r"(?P<unit>timer?|dag(?:er)?|virkedag(?:er)?|arbeidsdag(?:er)?|uker?)\b"
-        ),
-        undertakes=_pattern(r"\b(?:jeg|vi|du (?:får|hører|mottar)|(?:får|hører|mottar) du)\b"),
-        asks=_pattern(
-            r"\bvennligst\b|\b(?:kan|må) du\b|\bdu (?:må|kan)\b|\bber (?:deg|om)\b|stengt|åpent"
-            r"|(?:^|\n)\s*(?:send|gi|ring|svar|returner|lever)\b"
-        ),
-    ),
-    "en": _Language(
-        by=_pattern(
-            rf"\b(?:by|before|no later than|on|at the latest by)\s+(?:(?:the|this|next|coming)\s+)*(?:{_DAY})"
-            r"|(?P<only>\btoday\b|\btomorrow\b|\btonight\b|\bthis week\b)"
-        ),
-        within=_pattern(
-            rf"\b(?:within|in)\s+(?:(?:the|next|coming)\s+)*{_COUNT}\s+"
-            r"(?P<unit>hours?|days?|working days?|business days?|weeks?)\b"
-        ),
-        undertakes=_pattern(r"\b(?:i|we|i['’]ll|we['’]ll|you(?: will|['’]ll) (?:have|get|receive|hear))\b"),
-        asks=_pattern(
-            r"\bplease (?!be assured)|\b(?:could|can|would) you\b|\byou (?:need|have|must|can)\b|\blet us know\b"
-            r"|\bclosed\b|\bsend us\b"
-        ),
-    ),
-}
-_SENTENCE = re.compile(r"(?<=[!?])\s+|(?<=\D\.)\s+(?=[A-ZÄÖÜÆØÅ])|\n+")
+"""Units that are counted by the second and not by days, by how the word begins."""
 
 
 def undertakings(text: str, language: str, now: datetime, hours: OpeningHours) -> tuple[Undertaking, ...]:
     """What a person's reply promises by a time, in the order of the text; nothing for a language that is not known.
 
-    A day ends when people go home, in the company's zone. A weekday is the next one, never today: who means today
-    says so. Times that lie in the past promise nothing.
+    A day without a time of day ends when people go home, in the company's zone, and at midnight when they have gone
+    already; "in the afternoon" means its end. An hour from one to six is the afternoon's, unless it says otherwise
+    ("3 am", "03:00"): nobody promises for the night. A weekday is the next one, never today: who means today says so.
+    Times that lie in the past promise nothing.
     """
-    known = _LANGUAGES.get(language)
+    known = LANGUAGES.get(language)
     if known is None:
         return ()
     found: list[Undertaking] = []
-    for sentence in _SENTENCE.split(text):
+    for sentence in SENTENCE.split(text):
         if known.asks.search(sentence) or not known.undertakes.search(sentence):
             continue
         until = min((each for each in _deadlines(sentence, known, now, hours) if each > now), default=None)
@@ -155,42 +61,91 @@ def undertakings(text: str, language: str, now: datetime, hours: OpeningHours) -
     return tuple(found[:MAX_UNDERTAKINGS])
 
 
-def _deadlines(sentence: str, language: _Language, now: datetime, hours: OpeningHours) -> Iterator[datetime]:
+def _deadlines(sentence: str, language: Language, now: datetime, hours: OpeningHours) -> Iterator[datetime]:
     today = now.astimezone(ZoneInfo(hours.zone)).date()
     for match in language.within.finditer(sentence):
         yield _within(match, now, today, hours)
-    for match in language.by.finditer(sentence):
-        day = _day_of(match, today)
-        if day is not None:
-            yield closing_time(hours, day)
+    for day, minutes in _moments(sentence, language, today):
+        if minutes is not None:
+            yield time_of_day(hours, day or today, minutes)
+        elif day is not None:
+            ends = closing_time(hours, day)
+            yield ends if day != today or ends > now else time_of_day(hours, day, _WHOLE_DAY)
+
+
+def _moments(sentence: str, language: Language, today: date) -> Iterator[tuple[date | None, int | None]]:
+    """The days and times of day that a sentence names, each pair as it stands together."""
+    start = language.lead.search(sentence)
+    while start is not None:
+        day: date | None = None
+        minutes: int | None = None
+        place = ends = start.end()
+        while True:
+            if day is None and (match := language.day.match(sentence, place)) is not None:
+                day = _day_of(match, language, today)
+                if day is None:
+                    break
+                place = ends = match.end()
+            elif minutes is None and (match := language.time.match(sentence, place)) is not None:
+                minutes = _minutes_of(match, language)
+                if minutes is None:
+                    break
+                place = ends = match.end()
+            elif (match := language.between.match(sentence, place)) is not None:
+                place = match.end()
+            else:
+                break
+        if minutes is not None or start.groupdict().get("weak") is None:
+            yield day, minutes
+        start = language.lead.search(sentence, max(ends, start.start() + 1))
 
 
 def _within(match: re.Match[str], now: datetime, today: date, hours: OpeningHours) -> datetime:
-    written = match["count"].casefold()
-    count = int(written) if written.isdigit() else _NUMBERS[written]
+    count = float(_number(match["count"]))
+    if match["half"]:
+        count -= 0.5
     unit = match["unit"].casefold()
-    if unit.startswith(("stund", "time", "hour")):
-        return now + timedelta(hours=count)
+    for begins, length in _LENGTHS.items():
+        if unit.startswith(begins):
+            # By the clock on the wall an hour would vanish, or count twice, on the nights when clocks change.
+            return now.astimezone(UTC) + count * length
     if unit.startswith(("werk", "arbeit", "virke", "arbeid", "working", "business")):
-        return closing_time(hours, open_days_later(hours, today, count))
-    days = count * 7 if unit.startswith(("woche", "uke", "week")) else count
+        return closing_time(hours, open_days_later(hours, today, int(count)))
+    days = int(count) * 7 if unit.startswith(("woche", "uke", "week")) else int(count)
     return closing_time(hours, today + timedelta(days=days))
 
 
-def _day_of(match: re.Match[str], today: date) -> date | None:
-    groups = match.groupdict()
-    word = (groups.get("only") or groups.get("word") or "").casefold()
-    if word:
-        if word in _TODAY:
-            return today
-        if word in _TOMORROW:
-            return today + timedelta(days=1)
-        if word in _AFTER_TOMORROW:
-            return today + timedelta(days=2)
-        if word in _END_OF_WEEK:
+def _number(written: str) -> int:
+    return int(written) if written.isdigit() else NUMBERS[written.casefold()]
+
+
+def _minutes_of(match: re.Match[str], language: Language) -> int | None:
+    """The time of day in minutes since midnight, 24 o'clock as the end of the day; None for 24.30 and its like."""
+    if match["part"]:
+        return PARTS[match["part"].casefold()]
+    written = match["hour"] or match["alone"] or match["of"]
+    if written is None:
+        return None
+    minutes = _number(written) * 60 + int(match["minute"] or match["exact"] or 0)
+    if match["half"]:
+        minutes += -30 if language.half_before else 30
+    elif match["quarter"]:
+        minutes += -15 if match["way"].casefold() in ("vor", "på", "to") else 15
+    unsaid = not match["early"] and not written.startswith("0") and minutes < _EARLIEST
+    if minutes < _NOON and (match["late"] or unsaid):
+        minutes += _NOON
+    return minutes if minutes <= _WHOLE_DAY else None
+
+
+def _day_of(match: re.Match[str], language: Language, today: date) -> date | None:
+    if match["word"]:
+        word = match["word"].casefold()
+        if word in language.ahead:
+            return today + timedelta(days=language.ahead[word])
+        if word in END_OF_WEEK:
             return today + timedelta(days=(4 - today.weekday()) % 7)
-        return today + timedelta(days=(_DAYS[word] - today.weekday() - 1) % 7 + 1)
-    month = _MONTHS[match["month"].casefold()] if match["month"] else int(match["m"])
+        return today + timedelta(days=(WEEKDAYS[word] - today.weekday() - 1) % 7 + 1)
+    month = MONTHS[match["month"].casefold()] if match["month"] else int(match["m"])
     year = match["year"] or match["y"]
     try:
         day = date(int(year) if year else today.year, month, int(match["day"] or match["d"]))

@@ -12,7 +12,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-__all__ = ["OpeningHours", "add_open_time", "closing_time", "is_open", "open_days_later", "open_time_between"]
+__all__ = [
+    "OpeningHours",
+    "add_open_time",
+    "closing_time",
+    "is_open",
+    "open_days_later",
+    "open_time_between",
+    "time_of_day",
+]
 
 _LOOK_AHEAD_DAYS = 60
 """A company that is closed for longer answers nobody: then the hours are wrong, not the wait long."""
@@ -77,10 +85,9 @@ def open_time_between(hours: OpeningHours, start: datetime, end: datetime) -> ti
 
 def closing_time(hours: OpeningHours, day: date) -> datetime:
     """When people go home on a day; on a day on which nobody works, the hour of the latest closing of the week."""
-    zone = ZoneInfo(hours.zone)
     week = _week(hours)
     spans = () if _is_holiday(hours, day) else week[day.weekday()]
-    return _moment(day, max(closes for _, closes in spans or [span for each in week for span in each]), zone)
+    return time_of_day(hours, day, max(closes for _, closes in spans or [span for each in week for span in each]))
 
 
 def open_days_later(hours: OpeningHours, day: date, days: int) -> date:
@@ -91,6 +98,22 @@ def open_days_later(hours: OpeningHours, day: date, days: int) -> date:
         if week[day.weekday()] and not _is_holiday(hours, day):
             days -= 1
     return day
+
+
+def time_of_day(hours: OpeningHours, day: date, minutes: int) -> datetime:
+    """When a clock on the company's wall first shows a time of a day (`minutes` since midnight, 1440 for its end), or
+    first shows a later one where clocks skip it."""
+    zone = ZoneInfo(hours.zone)
+    if minutes == 24 * 60:
+        day, minutes = day + timedelta(days=1), 0
+    wall = datetime.combine(day, time(minutes // 60, minutes % 60), zone)
+    moment = wall.astimezone(UTC)
+    if moment.astimezone(zone).time() != wall.time():
+        # Skipped when the clocks go forward: they do so at a full minute, not long before.
+        moment = wall.replace(fold=1).astimezone(UTC)
+        while moment.astimezone(zone).replace(tzinfo=None) < wall.replace(tzinfo=None):
+            moment += timedelta(minutes=1)
+    return moment
 
 
 def is_open(hours: OpeningHours, moment: datetime) -> bool:
@@ -120,24 +143,10 @@ def _spans_of(hours: OpeningHours, day: date) -> tuple[tuple[datetime, datetime]
     """The open spans of one day, in UTC."""
     if _is_holiday(hours, day):
         return ()
-    zone = ZoneInfo(hours.zone)
     return tuple(
-        (_moment(day, opens, zone), _moment(day, closes, zone)) for opens, closes in _week(hours)[day.weekday()]
+        (time_of_day(hours, day, opens), time_of_day(hours, day, closes))
+        for opens, closes in _week(hours)[day.weekday()]
     )
-
-
-def _moment(day: date, minutes: int, zone: ZoneInfo) -> datetime:
-    """When a clock on the wall first shows this time of a day, or first shows a later one where it is skipped."""
-    if minutes == 24 * 60:
-        day, minutes = day + timedelta(days=1), 0
-    wall = datetime.combine(day, time(minutes // 60, minutes % 60), zone)
-    moment = wall.astimezone(UTC)
-    if moment.astimezone(zone).time() != wall.time():
-        # Skipped when the clocks go forward: they do so at a full minute, not long before.
-        moment = wall.replace(fold=1).astimezone(UTC)
-        while moment.astimezone(zone).replace(tzinfo=None) < wall.replace(tzinfo=None):
-            moment += timedelta(minutes=1)
-    return moment
 
 
 @cache
