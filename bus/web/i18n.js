@@ -48,24 +48,29 @@ export function tOr(key, otherwise) {
   return find(key) ?? otherwise;
 }
 
+/** How numbers and times are written in the page's language; English as in Europe: 15:20, Sun 22 Nov. */
+export function writing() {
+  return current === "en" ? "en-GB" : current;
+}
+
 export function formatTime(iso) {
-  return new Intl.DateTimeFormat(current, { hour: "2-digit", minute: "2-digit" }).format(new Date(iso));
+  return new Intl.DateTimeFormat(writing(), { hour: "2-digit", minute: "2-digit" }).format(new Date(iso));
 }
 
 export function formatDay(iso) {
-  return new Intl.DateTimeFormat(current, { weekday: "short", day: "numeric", month: "short" }).format(new Date(iso));
+  return new Intl.DateTimeFormat(writing(), { weekday: "short", day: "numeric", month: "short" }).format(new Date(iso));
 }
 
 export function formatMonth(iso) {
-  return new Intl.DateTimeFormat(current, { month: "long", year: "numeric" }).format(new Date(iso));
+  return new Intl.DateTimeFormat(writing(), { month: "long", year: "numeric" }).format(new Date(iso));
 }
 
 export function formatNumber(value, digits = 0) {
-  return new Intl.NumberFormat(current, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(writing(), { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 export function formatMoney(minor, currency) {
-  return new Intl.NumberFormat(current, { style: "currency", currency }).format(minor / 100);
+  return new Intl.NumberFormat(writing(), { style: "currency", currency }).format(minor / 100);
 }
 
 function find(key) {

@@ -82,6 +82,36 @@ def test_every_event_of_a_case_has_a_sentence():
     assert {f"closing.{reason}{part}" for reason in REASONS for part in ("", ".todo")} <= WORDS["en"].keys()
 
 
+def test_every_sentence_about_an_event_finds_its_values():
+    text = (ROOT / "workers/desk/page/timeline.js").read_text()
+    [given] = re.findall(r"const values = \{(.*?)\n  \};", text, re.DOTALL)
+    known = set(re.findall(r"^    (\w+):", given, re.MULTILINE))
+    asked = {
+        name
+        for key, words in WORDS["en"].items()
+        if key.startswith("event.")
+        for name in re.findall(r"\{(\w+)\}", words)
+    }
+    assert len(asked) > 15
+    assert asked == known
+
+
+def test_every_way_in_which_software_ends_something_has_words():
+    said = set()
+    for source in ROOT.glob("workers/*/*.py"):
+        text = source.read_text()
+        said |= {f"outcome.{word}" for word in re.findall(r'outcome="([a-z-]+)"', text)}
+        said |= {f"outcome.{word}" for word in re.findall(r'\bReport\("([a-z-]+)"', text)}
+        said |= {f"result.{word}" for word in re.findall(r'\bReport\("[a-z-]+", "([a-z-]+)"', text)}
+        said |= {f"result.{word}" for word in re.findall(r'ProcedureEnded\([^()]*result="([a-z-]+)"', text)}
+        said |= {
+            f"result.{word}" for pair in re.findall(r'result = "(\w+)" if \w+ else "(\w+)"', text) for word in pair
+        }
+        said |= {f"note.{word}" for word in re.findall(r'Noted\(at=[\w.]+, text="([^"]+)"', text)}
+    assert {"outcome.unanswered", "result.paused"} < said
+    assert said - WORDS["en"].keys() == set()
+
+
 def test_every_reason_of_a_hand_over_has_words():
     """What software writes down in English for people is shown in theirs; rules and the customer's words may follow."""
     said = set()

@@ -21,7 +21,6 @@ export class DeskComposer extends HTMLElement {
   #view = null;
   #mode = "reply";
   #busy = false;
-  #asks = false;
   #parts = null;
   #drafts = null;
   #seen = 0; // the version that lay before the writer's eyes when he began, or when he said that he has read the rest
@@ -32,7 +31,6 @@ export class DeskComposer extends HTMLElement {
     this.#view = view;
     if (changed) {
       this.#mode = "reply";
-      this.#asks = false;
       this.#seen = view.row.version;
       this.#drafts = new CaseDrafts(this.tenant, view, (state) => this.#saySafe(state));
       this.#build();
@@ -89,7 +87,7 @@ export class DeskComposer extends HTMLElement {
 
   askAnythingElse() {
     this.#setMode("reply");
-    this.#toggleAsk(true);
+    this.#ask(true);
     this.#parts.text.focus();
   }
 
@@ -122,7 +120,7 @@ export class DeskComposer extends HTMLElement {
     );
     const language = h(
       "select",
-      { "aria-label": t("desk.compose.language") },
+      { "aria-label": t("desk.compose.language"), onchange: () => this.#asked() && this.#ask(true) },
       ["de", "nb", "en"].map((code) => h("option", { value: code, selected: code === view.row.language }, languageName(code))),
     );
     const text = h("textarea", {
@@ -132,7 +130,7 @@ export class DeskComposer extends HTMLElement {
         if (event.key === "Enter" && event.ctrlKey && !event.altKey) this.#send();
       },
     });
-    const ask = h("button", { class: "ask", "aria-pressed": "false", onclick: () => this.#toggleAsk(!this.#asks) }, t("desk.compose.else"));
+    const ask = h("button", { class: "ask", onclick: () => this.#ask(!this.#asked()) }, t("desk.compose.else"));
     const send = h("button", { class: "primary", onclick: () => this.#send() });
     const warning = h("div", { class: "compose-warning", hidden: true });
     const unreachable = h("p", { class: "bad", hidden: true }, t("desk.compose.unreachable"));
@@ -168,21 +166,26 @@ export class DeskComposer extends HTMLElement {
     const text = this.#parts.text.value;
     this.#keep();
     this.dispatchEvent(new CustomEvent("writes", { detail: Boolean(text), bubbles: true }));
-    if (this.#asks && !text.includes(this.#question())) this.#toggleAsk(false);
+    this.#showAsked();
   }
 
-  #question() {
-    return ANYTHING_ELSE[this.#parts.language.value] || ANYTHING_ELSE.en;
+  /** The question whether there is anything else, as it stands in the draft; "" while it does not. */
+  #asked() {
+    const text = this.#parts.text.value;
+    return Object.values(ANYTHING_ELSE).find((question) => text.includes(question)) || "";
   }
 
-  #toggleAsk(on) {
-    const { text, ask } = this.#parts;
-    this.#asks = on;
-    ask.setAttribute("aria-pressed", String(on));
-    const question = this.#question();
-    if (on && !text.value.includes(question)) text.value = `${text.value.trimEnd()}${text.value.trim() ? "\n\n" : ""}${question}`;
-    if (!on && text.value.includes(question)) text.value = text.value.replace(question, "").trimEnd();
+  /** Put the question at the end of the draft, in the language of the reply, or take it out. */
+  #ask(on) {
+    const { text, language } = this.#parts;
+    const rest = text.value.replace(this.#asked(), "").trimEnd();
+    text.value = on ? `${rest}${rest && "\n\n"}${ANYTHING_ELSE[language.value] || ANYTHING_ELSE.en}` : rest;
     this.#keep();
+    this.#showAsked();
+  }
+
+  #showAsked() {
+    this.#parts.ask.setAttribute("aria-pressed", String(Boolean(this.#asked())));
   }
 
   #refresh() {
@@ -190,6 +193,7 @@ export class DeskComposer extends HTMLElement {
     const replying = this.#mode === "reply";
     for (const button of modes.children) button.setAttribute("aria-pressed", String(button.dataset.mode === this.#mode));
     channel.hidden = language.hidden = ask.hidden = !replying;
+    this.#showAsked();
     text.setAttribute("aria-label", t(replying ? "desk.compose.text" : "desk.compose.note.text"));
     text.placeholder = t(replying ? "desk.compose.text" : "desk.compose.note.text");
     this.classList.toggle("noting", !replying);
@@ -219,12 +223,10 @@ export class DeskComposer extends HTMLElement {
               text,
               channel: this.#parts.channel.value,
               language: this.#parts.language.value,
-              anything_else: this.#asks,
+              anything_else: Boolean(this.#asked()),
               seen: this.#seen,
             };
       await post(path, body);
-      this.#asks = false;
-      this.#parts.ask.setAttribute("aria-pressed", "false");
       this.#drafts.sent(mode);
       this.#parts.text.value = "";
       this.#showNews();

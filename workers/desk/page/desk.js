@@ -16,7 +16,7 @@ import "./offers.js";
 import { pageLinks, signOut } from "./pagehead.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
-import { aboutWords, channelName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
+import { aboutWords, caseNumber, channelName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
 const NEAR_END_PX = 40; // two lines: whoever is so near to the end of a timeline reads its end
@@ -377,7 +377,7 @@ class DeskApp extends HTMLElement {
         "div",
         { class: "case-facts" },
         h("span", { class: `status ${row.status}` }, statusName(row.status)),
-        h("span", { class: "quiet figures" }, t("desk.number", { number: row.number.replace(/(.{4})(?=.)/g, "$1 ") })),
+        h("span", { class: "quiet figures" }, t("desk.number", { number: caseNumber(row.number) })),
         row.due ? h("span", {}, t("desk.promise"), " ", h("time-left", { class: "figures", due: row.due, start: row.promised })) : null,
         h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
       ),

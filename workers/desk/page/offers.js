@@ -4,7 +4,7 @@ import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 import { now } from "/assets/timeleft.js";
 import { OUTCOMES } from "./context.js";
-import { aboutWords, channelName, languageName, nobody } from "./words.js";
+import { aboutWords, caseNumber, channelName, languageName, nobody } from "./words.js";
 
 const STATES = ["ready", "busy", "break", "away"];
 
@@ -114,7 +114,7 @@ export class DeskOffers extends HTMLElement {
       { class: "primary", disabled: true, dataset: { key: "wrap-done" }, onclick: () => this.dispatchEvent(new CustomEvent("wrap-up", { detail: choice.value, bubbles: true })) },
       t("desk.wrapup.done"),
     );
-    return h("section", { class: "offers" }, h("p", {}, icon("note"), t("desk.wrapup", { number: open.number })), h("p", { class: "offer-answers" }, choice, done));
+    return h("section", { class: "offers" }, h("p", {}, icon("note"), t("desk.wrapup", { number: caseNumber(open.number) })), h("p", { class: "offer-answers" }, choice, done));
   }
 }
 

@@ -3,7 +3,7 @@
 import { channelIcon, h, icon } from "/assets/dom.js";
 import { formatDay, formatMoney, formatTime, t, tOr } from "/assets/i18n.js";
 import { scan } from "./scan.js";
-import { actorName, channelName, departmentName, issueName, reasonName } from "./words.js";
+import { actorName, caseNumber, channelName, departmentName, issueName, reasonName } from "./words.js";
 
 const SPOKEN = new Set(["received", "reply-planned", "noted"]);
 
@@ -15,7 +15,7 @@ export function timeline(view) {
   let day = "";
   let quiet = [];
   const flush = () => {
-    if (quiet.length) items.push(systemLines(quiet));
+    if (quiet.length) items.push(systemLines(quiet, view.others));
     quiet = [];
   };
   for (const event of view.events) {
@@ -98,7 +98,7 @@ function note(event) {
     "note",
     event,
     [icon("note"), h("strong", {}, actorName(event.actor)), h("span", { class: "quiet" }, t("desk.note.inside")), time(event)],
-    h("p", { class: "text" }, event.text),
+    h("p", { class: "text" }, event.actor === "machine" ? tOr(`note.${event.text}`, event.text) : event.text),
   );
 }
 
@@ -124,9 +124,9 @@ function size(bytes) {
   return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-function systemLines(events) {
+function systemLines(events, others) {
   const line = (event) =>
-    h("li", { dataset: { seq: event.seq } }, time(event), h("span", {}, systemWords(event)));
+    h("li", { dataset: { seq: event.seq } }, time(event), h("span", {}, systemWords(event, others)));
   if (events.length === 1) return h("li", { class: "system" }, h("ul", {}, line(events[0])));
   const last = events[events.length - 1];
   return h(
@@ -135,14 +135,14 @@ function systemLines(events) {
     h(
       "details",
       {},
-      h("summary", {}, time(last), systemWords(last), h("span", { class: "count figures" }, t("desk.system.more", { n: events.length - 1 }))),
+      h("summary", {}, time(last), systemWords(last, others), h("span", { class: "count figures" }, t("desk.system.more", { n: events.length - 1 }))),
       h("ul", {}, events.map(line)),
     ),
   );
 }
 
-/** One event as a sentence. An event that this page does not know yet shows its kind. */
-export function systemWords(event) {
+/** One event as a sentence; `others` are rows of the person's other cases. An event unknown to this page shows its kind. */
+function systemWords(event, others) {
   const values = {
     actor: actorName(event.actor),
     channel: channelName(event.follow_up || event.channel || event.told || ""),
@@ -158,7 +158,6 @@ export function systemWords(event) {
     until: event.promise ? `${formatDay(event.promise.until)} ${formatTime(event.promise.until)}` : "",
     reason: event.kind.startsWith("hold-") ? t(`hold.${event.reason || "busy"}`) : reasonName(event.reason || ""),
     seconds: event.seconds ?? 0,
-    returns: event.returns ?? 0,
     minutes: event.minutes ?? 0,
     score: event.score ?? 0,
     words: event.words || "",
@@ -167,8 +166,7 @@ export function systemWords(event) {
     by: tOr(`proof.by.${event.by}`, event.by || ""),
     name: tOr(`procedure.${event.name || event.procedure?.name}`, event.name || event.procedure?.name || ""),
     result: tOr(`result.${event.result}`, event.result || ""),
-    question: tOr(`question.${event.question?.kind ?? event.question}`, ""),
-    other: event.other || event.into || "",
+    number: caseNumber(event.number || others.find((row) => row.id === event.other)?.number || event.other || ""),
   };
   const variant =
     (event.kind === "assigned" && !event.to && "event.assigned.back") ||

@@ -1,7 +1,7 @@
 // The screen on the wall: numbers only, large, grey as soon as they are old.
 
 import { channelIcon, h, icon } from "/assets/dom.js";
-import { formatNumber, language, preferredLanguage, t, useLanguage } from "/assets/i18n.js";
+import { formatNumber, preferredLanguage, t, useLanguage, writing } from "/assets/i18n.js";
 import { now, serverTime, shortDuration } from "/assets/timeleft.js";
 import "./screen.js";
 import { channelName } from "./words.js";
@@ -63,7 +63,7 @@ class WallBoard extends HTMLElement {
     const stale = performance.now() - this.#heard > STALE_MS;
     this.classList.toggle("stale", stale);
     this.#moment = stale ? new Date(wall.at).getTime() : now(); // old waiting times do not go on as if they were known
-    const at = new Intl.DateTimeFormat(language(), { timeStyle: "medium" }).format(new Date(wall.at));
+    const at = new Intl.DateTimeFormat(writing(), { timeStyle: "medium" }).format(new Date(wall.at));
     const words = t(stale ? "wall.stale" : "wall.news", { time: at });
     const main = h(
       "main",

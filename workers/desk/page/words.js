@@ -30,6 +30,9 @@ export const channelName = (key) => tOr(`channel.${key}`, key);
 export const statusName = (key) => tOr(`status.${key}`, key);
 export const languageName = (key) => tOr(`language.${key}`, key);
 
+/** The number of a case in groups of four, as it stands in letters; anything else as it is. */
+export const caseNumber = (number) => (/^\d{14}$/.test(number) ? number.replace(/(.{4})(?=.)/g, "$1 ") : number);
+
 /** Who did it, for a line of the timeline. */
 export function actorName(actor) {
   if (actor === "machine") return t("desk.actor.machine");
