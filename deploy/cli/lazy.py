@@ -44,8 +44,14 @@ _WHOLE = "CONTACTBUS_TRACEBACK"
 """Set it to see an unforeseen error whole, for a report."""
 
 
+_EXTRA_OF = {"psycopg": "postgres"}
+"""Which extra brings a package that the base installation does without."""
+
+
 def _told(error: Exception) -> str:
     """What went wrong, without the error's own words: they may quote a customer."""
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA_OF:
+        return f'{error.name} is not installed: pip install "contactbus[{_EXTRA_OF[error.name]}]"'
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     import traceback

@@ -148,6 +148,16 @@ def test_what_nobody_foresaw_is_one_line_with_its_place_and_without_its_words(mo
     assert "grete" not in done.output
 
 
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_options: Any) -> None:
+        raise ModuleNotFoundError(name="psycopg")
+
+    monkeypatch.setattr("deploy.bench.bus.run", broken)
+    done = CliRunner().invoke(main, ["bench", "bus"])
+    assert done.exit_code == 1
+    assert 'pip install "contactbus[postgres]"' in done.stderr
+
+
 def test_settings_show_where_each_came_from_and_no_secret(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "bus.toml"
     file.write_text(
