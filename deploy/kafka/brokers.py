@@ -18,9 +18,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deploy.ports import free_ports
 from bus.errors import ConfigurationError
 
-__all__ = ["AT_ONCE_S", "DEFAULT_VERSION", "Brokers", "free_ports", "libraries"]
+__all__ = ["AT_ONCE_S", "DEFAULT_VERSION", "Brokers", "libraries"]
 
 DEFAULT_VERSION = "4.1.0"
 
@@ -94,15 +95,6 @@ def libraries(version: str = DEFAULT_VERSION) -> Path:
     subprocess.run([*command, *options], check=True, stdout=sys.stderr)  # noqa: S603
     (folder / "complete").touch()
     return folder
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _archive_of(version: str) -> Path:
@@ -271,9 +263,13 @@ class Brokers:
         deadline = time.monotonic() + _READY_S
         for index in indexes:
             process = self._processes[index]
-            while not _answers(self.ports[index]):
+            while True:
+                answers = _answers(self.ports[index])
+                # Asked last: who answers is the broker only while the broker lives.
                 if process is None or process.poll() is not None:
                     raise RuntimeError(f"broker {index + 1} ended; see {self._folder / 'brokers.log'}")
+                if answers:
+                    break
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"broker {index + 1} did not answer within {_READY_S:.0f} s")
                 time.sleep(0.1)

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from bus.errors import ConfigurationError
-from deploy.kafka.brokers import free_ports
+from deploy.ports import free_port
 
 __all__ = ["PostgresServer", "binaries"]
 
@@ -40,7 +40,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         self._folder = folder
-        self.port = port or free_ports(1)[0]
+        self.port = port or free_port()
         self._as_root = os.geteuid() == 0
 
     @property

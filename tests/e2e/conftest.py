@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from adapters.email.mailbox import Mailbox
 from adapters.phone.simulator import Say, simulate_call
 from bus.clock import SystemClock
 from bus.log.embedded import EmbeddedEngine
+from deploy.ports import free_port
 from workers.case.comparing import compare_cases
 from workers.case.rebuild import rebuild_cases
 from workers.packs import load
@@ -35,13 +35,6 @@ from storyhouse.house import StoryHouse
 
 START_S = 90.0
 """The first start trains the model, on a machine that runs other tests too."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Product:

@@ -1,7 +1,6 @@
 """All five doors of one gateway in this process, wired as the product wires them; the far sides are the test's."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from deploy import migrations
 from deploy.channels import HostedChannel, host
 from deploy.core import Core
 from deploy.engines import Opened
+from deploy.ports import free_port
 from deploy.settings import ProductSettings
 from workers.packs import load
 
@@ -82,12 +82,6 @@ class Gatehouse:
             for record in await self.spool.engine.read("contact.received", partition, limit=1_000_000)
         ]
         return [decode(record.value, Contact) for record in sorted(found, key=lambda record: record.offset)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -11,8 +11,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bus.log.kafka_settings import KafkaSettings
-from deploy.kafka.brokers import AT_ONCE_S, Brokers, free_ports
+from deploy.kafka.brokers import AT_ONCE_S, Brokers
 from deploy.kafka.topics import apply_plan, declared_topics, make_plan
+from deploy.ports import free_ports
 from deploy.postgres.server import PostgresServer
 from proof.house import CHANNELS, House
 from proof.proxy import Proxy

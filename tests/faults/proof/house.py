@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.ports import free_port
 from proof.nursery import Child, Nursery
 from proof.proxy import Proxy
 
@@ -33,13 +33,6 @@ CHANNELS = ("email", "chat", "phone", "post", "link")
 
 Layout = Mapping[str, Sequence[str]]
 """Name of a process -> what it is started with."""
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
