@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.email.config import EmailConfig
 from bus.adapter.contract import ChannelAdapter, ChannelPlugin, Manifest, Normalised, Raw, Services
+from bus.message import Contact
 
 if TYPE_CHECKING:
     from adapters.email.adapter import EmailAdapter
@@ -38,6 +39,13 @@ def normalise_email(raw: Raw, config: EmailConfig) -> Normalised:
     return normalise_mail(raw, config)
 
 
+def outline_email(raw: Raw, config: EmailConfig) -> Contact:
+    """See `adapters.email.normalise.outline_mail`."""
+    from adapters.email.normalise import outline_mail
+
+    return outline_mail(raw, config)
+
+
 def create_email(config: EmailConfig, services: Services) -> "EmailAdapter":
     """A running adapter for one mailbox."""
     from adapters.email.adapter import EmailAdapter
@@ -62,4 +70,5 @@ plugin = ChannelPlugin(
     normalise=normalise_email,
     create=_create,
     raw_from_file=raw_from_file,
+    outline=outline_email,
 )

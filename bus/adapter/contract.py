@@ -237,3 +237,7 @@ class ChannelPlugin:
     create: Callable[[Any, Services], ChannelAdapter]
     raw_from_file: Callable[[bytes, str, Any], Raw]
     """(bytes, file name, config) -> Raw, for `contactbus normalise`; times come from the input or are those of 1970."""
+    outline: Callable[[Raw, Any], Contact] | None = None
+    """(raw, config) -> the contact without its content, for input that `normalise` could not read: from whom, about
+    what, in which conversation, and whether a machine wrote it. Runs in this process, on what has just ended a limited
+    one: so it reads few bytes, in one pass. None: such a contact is its raw object and nothing else."""

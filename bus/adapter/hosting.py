@@ -1,5 +1,6 @@
 """What the bus does for every adapter: raw store, normalising, redaction, deduplication and the durable yes."""
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -104,8 +105,8 @@ class Intake:
         record = contact_record(contact)
         if len(record.value) > MAX_RECORD_BYTES:
             # No log carries it, so its sender would be told "later" for ever: a person gets the raw object.
-            bare = unreadable(manifest.name, raw, "size").contact
-            contact = msgspec.structs.replace(bare, raw=contact.raw)
+            bare = (await self._unreadable(raw, "size")).contact
+            contact = _redacted(msgspec.structs.replace(bare, raw=contact.raw))
             record = contact_record(contact)
         (offset,) = await self._log.append([record], once=True)
         faultpoints.reached("accept.durable", manifest.name)
@@ -127,10 +128,14 @@ class Intake:
             return self._plugin.normalise(raw, self._config)
         except SandboxFailure as failure:
             log.warning("input could not be normalised", channel=self._plugin.manifest.name, reason=failure.reason)
-            return unreadable(self._plugin.manifest.name, raw, failure.reason)
+            return await self._unreadable(raw, failure.reason)
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             log.warning("input could not be normalised", channel=self._plugin.manifest.name, exc_info=error)
-            return unreadable(self._plugin.manifest.name, raw, "crash")
+            return await self._unreadable(raw, "crash")
+
+    async def _unreadable(self, raw: Raw, reason: str) -> Normalised:
+        # In a thread: what took a limited process too long must not hold up everybody else here.
+        return Normalised(contact=await asyncio.to_thread(unreadable, self._plugin, self._config, raw, reason))
 
     async def warm(self) -> None:
         """Start what the first contact would otherwise wait for."""
@@ -155,20 +160,29 @@ _REASONS = {
 }
 
 
-def unreadable(channel: str, raw: Raw, reason: str) -> Normalised:
-    """A contact that is only its raw object: a person looks at it, and its sender is answered all the same."""
-    sender = str(raw.native.get("mail_from") or raw.native.get("from") or "unknown")
-    return Normalised(
-        contact=Contact(
-            id=derive_id("c", raw.tenant, channel, "unreadable", digest_of(raw.data)),
-            tenant=raw.tenant,
-            channel=channel,
-            account=raw.account,
-            sender=Party(kind=channel, address=sender),
-            occurred_at=raw.received_at,
-            received_at=raw.received_at,
-            quality=Quality(status="unreadable", reasons=(_REASONS.get(reason, "could not be read"),)),
-        )
+def unreadable(plugin: ChannelPlugin, config: Any, raw: Raw, reason: str) -> Contact:
+    """A contact without its content: a person looks at the raw object, and its sender is answered all the same, unless
+    the outline (where the channel gives one) says that a machine wrote it. Never raises."""
+    channel = plugin.manifest.name
+    quality = Quality(status="unreadable", reasons=(_REASONS.get(reason, "could not be read"),))
+    if plugin.outline is not None:
+        try:
+            return msgspec.structs.replace(plugin.outline(raw, config), quality=quality)
+        except Exception as error:
+            # The input has broken one reader already; that it breaks this one, too, must not cost the contact.
+            log.warning("input has no outline", channel=channel, exc_info=error)
+    return Contact(
+        id=derive_id("c", raw.tenant, channel, "unreadable", digest_of(raw.data)),
+        tenant=raw.tenant,
+        channel=channel,
+        account=raw.account,
+        sender=Party(kind=channel, address=str(raw.native.get("mail_from") or raw.native.get("from") or "unknown")),
+        case_token=str(raw.native.get("case_token") or ""),
+        # An envelope without a sender: a bounce or an automatic answer, whatever else it is.
+        automatic=raw.native.get("mail_from") == "",
+        occurred_at=raw.received_at,
+        received_at=raw.received_at,
+        quality=quality,
     )
 
 

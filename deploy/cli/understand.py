@@ -36,10 +36,10 @@ async def normalise(channel: str, files: tuple[Path, ...], config_file: Path | N
         for file in files:
             raw = plugin.raw_from_file(file.read_bytes(), file.name, config)
             try:
-                normalised = await sandbox.normalise(raw)
+                contact = (await sandbox.normalise(raw)).contact
             except SandboxFailure as failure:
-                normalised = unreadable(channel, raw, failure.reason)
-            sys.stdout.buffer.write(encode(normalised.contact) + b"\n")
+                contact = unreadable(plugin, config, raw, failure.reason)
+            sys.stdout.buffer.write(encode(contact) + b"\n")
             sys.stdout.flush()
     finally:
         await sandbox.close()

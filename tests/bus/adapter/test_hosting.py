@@ -1,6 +1,7 @@
 """What the bus does for every adapter: durable yes, once, redacted, and never a lost contact."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,6 +135,43 @@ async def test_a_standstill_of_our_own_makes_no_input_unreadable(isolated: Door,
     # As a stopped process stands: the answer comes, and the limit passes, while nobody looks.
     time.sleep(2.0)
     assert (await saying).quality.status == "ok"
+
+
+def outline(raw: Raw, config: Settings) -> Contact:
+    """Says what the first word is; the word `odd` it does not survive."""
+    word = raw.data.decode().partition(" ")[0]
+    if raw.native.get("odd"):
+        raise IndexError("the customer's words")
+    return msgspec.structs.replace(
+        normalise(msgspec.structs.replace(raw, data=b"outlined"), config).contact,
+        subject=word,
+        automatic=word == "abort",
+        case_token=raw.native.get("case_token", ""),
+        text="",
+    )
+
+
+@pytest.mark.parametrize("how", ["isolated", "inline"])
+async def test_what_cannot_be_read_keeps_its_outline(how: str, request: Any, inline: Door, isolated: Door) -> None:
+    door = inline if how == "inline" else isolated
+    door.intake._plugin = dataclasses.replace(door.intake._plugin, outline=outline)
+    # An aborted child is the worst that a mail can do; in our own process a plain error has to do.
+    word = "raise" if how == "inline" else "abort"
+    acceptance = await door.say(word, case_token="k-7")
+    assert acceptance.quality.status == "unreadable"
+    (contact,) = await door.contacts()
+    assert (contact.subject, contact.case_token, contact.text) == (word, "k-7", "")
+    assert contact.automatic is (word == "abort")
+    assert contact.quality.reasons == ("could not be read",)
+    assert contact.raw is not None
+
+
+async def test_an_outline_that_fails_costs_neither_contact_nor_case(inline: Door) -> None:
+    inline.intake._plugin = dataclasses.replace(inline.intake._plugin, outline=outline)
+    await inline.say("raise", odd="yes", case_token="k-7", mail_from="")
+    (contact,) = await inline.contacts()
+    assert (contact.quality.status, contact.case_token, contact.sender.address) == ("unreadable", "k-7", "someone")
+    assert contact.automatic, "nobody is answered who did not say who he is"
 
 
 @pytest.mark.parametrize("kind", ["inline", "isolated"])
