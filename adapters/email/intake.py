@@ -94,7 +94,8 @@ class SmtpIntake:
                 native=native,
             )
         )
-        if not delivery.mail_from and not acceptance.duplicate:
+        if not delivery.mail_from:
+            # Also of a copy: the first one may have been cut off between the contact and this. A status is kept once.
             await self._report_bounce(delivery, found.case if found else "")
         return acceptance.contact
 

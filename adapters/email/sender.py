@@ -117,10 +117,14 @@ class RelaySender:
             if dotted:
                 return Unknown(reason="the connection was lost before the relay answered")
             return RetryLater(reason=_why(error), after_s=_backoff(attempt))
-        if code == 250:
+        if 200 <= code < 300:
+            # RFC 5321 4.2.1: the first digit decides; to send again for an unusual second one would be a twin.
             connection.mails += 1
             self._keep(connection)
             return Accepted(provider_id=_provider_id(text) or mail.message_id)
+        if not 400 <= code < 600:
+            smtp.close()
+            return Unknown(reason="the relay's answer to the mail cannot be read")
         if code == 421:
             smtp.close()
         else:

@@ -1,7 +1,5 @@
 """Mail data on the wire (RFC 5321 4.5.2): where it ends, its transparent dots, its line breaks. Pure."""
 
-import re
-
 __all__ = ["END", "DataReader", "dot_stuff", "has_bare_breaks", "mend_breaks", "undot"]
 
 END = b"\r\n.\r\n"
@@ -70,9 +68,8 @@ def has_bare_breaks(data: bytes) -> bool:
     return data.count(b"\n") != pairs or data.count(b"\r") != pairs or b"\x00" in data
 
 
-_BREAK = re.compile(rb"\r\n|\r|\n")
-
-
 def mend_breaks(data: bytes) -> bytes:
     """Every line break as CR LF, no NUL."""
-    return _BREAK.sub(b"\r\n", data.replace(b"\x00", b""))
+    # Whole replacements: a pattern takes eight seconds for 25 MiB of line breaks, and nobody else is served meanwhile.
+    lines = data.replace(b"\x00", b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return lines.replace(b"\n", b"\r\n")

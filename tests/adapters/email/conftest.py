@@ -1,6 +1,8 @@
 """A mail door with a recording `accept` behind it, and raw sockets to talk to it."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,8 @@ class Desk:
     statuses: list[Status] = field(default_factory=list)
     behaviour: Callable[[Raw], Awaitable[None]] | None = None
     duplicate: bool = False
+    trouble: list[Exception] = field(default_factory=list)
+    """Raised by the next reports, one each."""
 
     async def accept(self, raw: Raw) -> Acceptance:
         if self.behaviour is not None:
@@ -34,6 +38,8 @@ class Desk:
         return Acceptance(contact=f"c-{len(self.raws)}", duplicate=self.duplicate)
 
     async def status(self, status: Status) -> None:
+        if self.trouble:
+            raise self.trouble.pop(0)
         self.statuses.append(status)
 
 
@@ -73,6 +79,12 @@ class Talk:
             # What was still being sent when the other side closed is answered in this way.
             return True
 
+    def reset(self) -> None:
+        """Drop the connection as a crashed client does."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
     def close(self) -> None:
         self.writer.close()
 
@@ -105,6 +117,12 @@ class Door:
         assert (await talk.reply()).startswith("220 ")
         assert (await talk.say("EHLO client.example")).startswith("250-")
         return talk
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what happens behind the door."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
 
 
 OpenDoor = Callable[..., Awaitable[Door]]

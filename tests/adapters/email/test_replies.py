@@ -328,6 +328,8 @@ async def test_many_replies_share_connections(adapter_for: MakeAdapter, mailbox:
         ("end", "554 5.6.0 bad content", Refused, None),
         ("end", CUT, Unknown, None),
         ("kept", CUT, Unknown, None),
+        ("kept", "what?", Unknown, None),
+        ("kept", "299 2.6.0 kept, in our own way", Accepted, None),
     ],
 )
 async def test_what_is_known_after_each_trouble(
