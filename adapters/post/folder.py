@@ -63,15 +63,20 @@ class DropFolder:
                 return None
         return data if len(data) == min(seen.size, limit) else None
 
-    def put_aside(self, name: str, folder: Path, mark: str, reason: str = "") -> Path | None:
-        """Move a file into `done` or `held` under a name of its own, with the reason beside it.
+    def put_aside(self, seen: Seen, folder: Path, mark: str, reason: str = "") -> Path | None:
+        """Move exactly this version of a file into `done` or `held` under a name of its own, with the reason beside it.
 
-        None when it is gone (somebody else moved it). Raises OSError when it cannot be moved.
+        None when it is gone: somebody else moved it, or the scanner wrote its next letter under the same name, which
+        must still be read. Raises OSError when it cannot be moved.
         """
+        name = seen.name
         stem, dot, end = name.rpartition(".")
         if not dot:
             stem, end = name, ""
         for attempt in range(1000):
+            with contextlib.suppress(FileNotFoundError):
+                if not _same((self.path / name).lstat(), seen):
+                    return None
             count = f"-{attempt}" if attempt else ""
             target = folder / f"{stem[:_LONGEST_NAME]}--{mark}{count}{dot}{end[:20]}"
             try:

@@ -248,7 +248,7 @@ class FolderIntake:
         target = self._folder.held if row.reason else self._folder.done
         note = f"{row.reason}\ncontact {row.contact}" if row.reason else ""
         mark = row.sha256[:12]
-        await asyncio.to_thread(self._folder.put_aside, seen.name, target, mark, note)
+        await asyncio.to_thread(self._folder.put_aside, seen, target, mark, note)
         await self._write(msgspec.structs.replace(row, state="held" if row.reason else "done"))
 
 

@@ -83,17 +83,20 @@ class LetterSending:
             with contextlib.suppress(ContactbusError):
                 await self._journal.put_letter(msgspec.structs.replace(row, state=_PLANNED))
             return RetryLater(reason="the letter tray cannot be written", after_s=30)
-        return await self._settle(row)
+        # Not looked for in the tray: a fast printer has taken it by now.
+        return await self._handed(row)
 
     async def _settle(self, row: LetterRow) -> SendResult:
         """A hand-over that was cut short: in the tray it is done; gone from it, nobody knows."""
         if await asyncio.to_thread(self._tray.holds, row.reply):
-            try:
-                await self._journal.put_letter(msgspec.structs.replace(row, state="handed"))
-            except ContactbusError:
-                return RetryLater(reason="the store cannot be reached", after_s=30)
-            return Accepted(provider_id=row.reply)
+            return await self._handed(row)
         return Unknown(reason="the letter may have been taken from the tray; look before sending it again")
+
+    async def _handed(self, row: LetterRow) -> SendResult:
+        # The letter lies in the tray, whether or not this can be written down now: to say "later" would be untrue.
+        with contextlib.suppress(ContactbusError):
+            await self._journal.put_letter(msgspec.structs.replace(row, state="handed"))
+        return Accepted(provider_id=row.reply)
 
     async def read_acks(self) -> int:
         """Report what the tray's answers say; returns how many were dealt with. Raises OSError, ContactbusError."""

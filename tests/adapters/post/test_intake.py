@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.post.journal import Journal
+from bus.adapter.contract import Acceptance, Raw
 from bus.errors import Overloaded, StorageFull
 
 SETTLE = 1.0
@@ -245,6 +246,38 @@ async def test_a_crash_before_moving_moves_without_a_second_contact(room, pdf: b
     await room.look(10)
     assert len(room.accepted) == 1  # only moving was tried again
     assert len(room.names("done")) == 1
+
+
+@pytest.mark.parametrize("how", ["in place", "renamed over"])
+async def test_the_next_letter_under_the_same_name_is_not_put_aside_unread(
+    room, pdf: bytes, monkeypatch, how: str
+) -> None:
+    """Reading takes seconds, and some scanners have one name for everything."""
+    accept = room.accept
+    following = pdf + b"\n"
+
+    async def slow(raw: Raw) -> Acceptance:
+        if raw.data == pdf:
+            file = room.drop / "scan.pdf"
+            if how == "in place":
+                file.write_bytes(following)
+            else:
+                file.with_name("next.tmp").write_bytes(following)
+                file.with_name("next.tmp").rename(file)
+        return await accept(raw)
+
+    monkeypatch.setattr(room, "accept", slow)
+    room.restart()
+    (room.drop / "scan.pdf").write_bytes(pdf)
+    await room.look()
+    await room.look(SETTLE)
+    assert (room.drop / "scan.pdf").read_bytes() == following
+    await room.look()
+    await room.look(SETTLE)
+    assert [raw.data for raw in room.accepted] == [pdf, following]
+    (name,) = room.names("done")
+    assert (room.drop / "done" / name).read_bytes() == following
+    assert {row.state for row in await Journal(room.engine, "shop").files()} == {"done"}
 
 
 async def test_a_crash_after_moving_settles_the_journal(room, pdf: bytes) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from adapters.post.config import PostConfig
+from adapters.post.journal import Journal
 from adapters.post.tray import LetterTray
 from bus.adapter.contract import Accepted, Refused, RetryLater, Unknown
+from bus.errors import TransientError
 from bus.message import Party, Reply
 from bus.store.blobs import Blobs
 
@@ -84,6 +86,34 @@ async def test_a_letter_gone_after_a_crash_is_unknown_and_not_printed_twice(
     assert not (room.tray / f"{reply().id}.pdf").exists()
 
 
+async def test_a_printer_that_takes_the_letter_at_once_has_it(room, reply: Callable[..., Reply], monkeypatch) -> None:
+    put = LetterTray.put
+
+    def put_and_print(self, sidecar, pdf):
+        put(self, sidecar, pdf)
+        (self.path / f"{sidecar.reply}.pdf").unlink()
+
+    monkeypatch.setattr(LetterTray, "put", put_and_print)
+    assert await room.adapter.send(reply(), 1) == Accepted(provider_id=reply().id)
+    assert isinstance(await room.adapter.send(reply(), 2), Accepted)
+
+
+async def test_a_letter_in_the_tray_is_sent_whatever_the_store_says(
+    room, reply: Callable[..., Reply], monkeypatch
+) -> None:
+    put_letter = Journal.put_letter
+
+    async def away(self, row):
+        if row.state == "handed":
+            raise TransientError("the store is away")
+        await put_letter(self, row)
+
+    monkeypatch.setattr(Journal, "put_letter", away)
+    # "Later" would say that it certainly was not sent, and it lies there.
+    assert await room.adapter.send(reply(), 1) == Accepted(provider_id=reply().id)
+    assert (room.tray / f"{reply().id}.pdf").exists()
+
+
 async def test_a_full_tray_is_tried_again(room, reply: Callable[..., Reply], monkeypatch) -> None:
     def full(self, name, data):
         raise OSError(28, "no space")
@@ -146,8 +176,6 @@ async def test_an_answer_in_the_tray_becomes_a_status(
 async def test_a_status_that_cannot_be_reported_is_reported_later(
     room, reply: Callable[..., Reply], monkeypatch
 ) -> None:
-    from bus.errors import TransientError
-
     wanted = reply()
     await room.adapter.send(wanted, 1)
     (room.tray / f"{wanted.id}.ack.json").write_text('{"state": "posted"}')
