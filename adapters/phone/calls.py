@@ -15,6 +15,8 @@ __all__ = ["Calls", "StoredCalls", "due_of", "is_forgettable", "is_lost"]
 _SECOND = 1_000_000
 _SILENT_S = 600
 """The longest that a living call keeps the provider from asking: a long answer read out, or a recording."""
+_TALK_S = 4 * 3600
+"""As long may a caller talk with the person whose telephone was dialled (the provider ends a Dial after 4 hours)."""
 _SETTLE_S = 30
 """When a call that owes something (a contact, a report) is looked at again."""
 _KEEP_S = 86_400
@@ -95,7 +97,7 @@ class StoredCalls:
 
 def is_lost(call: Call, now: int) -> bool:
     """Whether a call has been silent for longer than a living one can be."""
-    return call.state not in ("over", "busy") and now >= call.heard_at + _SILENT_S * _SECOND
+    return call.state not in ("over", "busy") and now >= call.heard_at + _silent_s(call) * _SECOND
 
 
 def is_forgettable(call: Call, now: int) -> bool:
@@ -108,4 +110,10 @@ def due_of(call: Call, now: int) -> int:
     """When a call is to be looked at again."""
     if call.owed or call.reports:
         return now + _SETTLE_S * _SECOND
-    return call.heard_at + (_KEEP_S if call.state in ("over", "busy") else _SILENT_S) * _SECOND
+    return call.heard_at + (_KEEP_S if call.state in ("over", "busy") else _silent_s(call)) * _SECOND
+
+
+def _silent_s(call: Call) -> int:
+    """The longest that the provider may have nothing to ask about a living call as it stands."""
+    may_be_talking = call.state == "queue" and call.reason == "overloaded" and not (call.parked or call.dialled)
+    return _TALK_S if may_be_talking else _SILENT_S

@@ -38,6 +38,9 @@ _LOOK_EVERY_S, _LOOKS = 0.06, 25
 
 _SWEEP_BATCH = 200
 
+_MOST_REPORTED = 10_000
+"""Reports remembered as sent. More are those that another process has cleared; to send one twice changes nothing."""
+
 _HOUR = 3_600_000_000
 
 
@@ -54,7 +57,7 @@ class Door:
         self._calls = calls
         self._held: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._expected: dict[str, asyncio.Future[None]] = {}
-        # What was reported already but not yet cleared from the stored call. Lost in a crash, it is reported twice.
+        # What was reported already but not yet cleared from the stored call. Forgotten, it is reported twice.
         self._reported: set[str] = set()
 
     async def answer(self, event: Event, sid: str) -> bytes:
@@ -136,6 +139,8 @@ class Door:
             settled = replace(await self._accepted(move), heard_at=event.at)
             saved = await self._saved(settled, version) if stored else None
             if saved is None:
+                if event.route == "recorded" and settled.owed:
+                    raise Overloaded("a spoken message can be given to nobody and kept nowhere")
                 # Nothing can be kept, so no reply could be taken either: do not make the caller wait for one.
                 kept = settled if settled.ready else move.otherwise or settled
                 return replace(kept, reason="overloaded") if kept.state == "queue" else kept
@@ -221,6 +226,8 @@ class Door:
         """Report what became of replies, and the call without these reports (to be saved with its next change)."""
         if not call.reports:
             return call
+        if len(self._reported) > _MOST_REPORTED:
+            self._reported.clear()
         for report in call.reports:
             if report.reply not in self._reported:
                 await self._services.status(self._status(report, call))

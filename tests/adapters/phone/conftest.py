@@ -16,7 +16,7 @@ from adapters.phone.call import Call
 from adapters.phone.calls import Calls, due_of
 from adapters.phone.config import PhoneConfig
 from adapters.phone.normalise import normalise
-from adapters.phone.simulator import Answer
+from adapters.phone.simulator import Answer, Transcript, Turn, simulate_call
 from bus.adapter.contract import Acceptance, Raw, Refused, Services
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
@@ -238,6 +238,42 @@ def build(
     return adapter, workers
 
 
+def play(
+    folder: Path,
+    turns: Sequence[Turn],
+    *,
+    to: str = GERMAN,
+    caller: str = JONAS,
+    calls: Any = None,
+    meanwhile: Callable[[Workers], Awaitable[None]] | None = None,
+    config: PhoneConfig | None = None,
+    company: Any = "Nordlicht Handel",
+    **workers: Any,
+) -> tuple[Transcript, Workers]:
+    """One call on virtual time. `meanwhile(workers)` runs beside it."""
+    team = Workers(**workers)
+
+    async def run() -> Transcript:
+        table = calls or MemoryCalls()
+        adapter, _ = build(folder, clock=LoopClock(), calls=table, workers=team, config=config, company=company)
+        beside = asyncio.ensure_future(meanwhile(team)) if meanwhile else None
+        transcript = await simulate_call(
+            BASE, caller, to, turns, auth_token=TOKEN, clock="real", transport=DirectTransport(adapter), seed=1
+        )
+        if beside is not None:
+            await beside
+        return transcript
+
+    transcript = _run(run())
+    assert transcript.problems == []
+    return transcript, team
+
+
+def says(transcript: Transcript) -> list[str]:
+    """What the caller heard."""
+    return [heard.say for heard in transcript.heard]
+
+
 @pytest.fixture
 def phone() -> Any:
     """Everything above, for test modules (which cannot import this file)."""
@@ -255,6 +291,8 @@ def phone() -> Any:
         NORWEGIAN=NORWEGIAN,
         ENGLISH=ENGLISH,
         JONAS=JONAS,
+        play=play,
+        says=says,
         run=_run,
     )
 

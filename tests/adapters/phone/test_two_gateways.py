@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapters.phone import door
 from adapters.phone.config import PhoneConfig
 from adapters.phone.simulator import Say, simulate_call
 from bus.log.embedded import EmbeddedEngine
@@ -88,6 +89,21 @@ async def test_a_call_whose_requests_alternate_is_one_call(phone: Any, engine: E
     spoken = [heard.say for heard in transcript.heard]
     assert sum("Verstanden" in words for words in spoken) == 1
     assert "Gern geschehen" in spoken[-1]
+
+
+def test_what_the_other_gateway_clears_is_not_remembered_for_ever(
+    phone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_MOST_REPORTED", 2)
+    table = phone.MemoryCalls()
+    gateways = [phone.build(tmp_path, clock=phone.LoopClock(), calls=table)[0] for _ in range(2)]
+    transport = Alternating(*(phone.DirectTransport(adapter) for adapter in gateways))
+    turns = [Say(f"Frage {number}") for number in range(12)]
+    call = simulate_call(
+        phone.BASE, phone.JONAS, phone.GERMAN, turns, auth_token=phone.TOKEN, clock="real", transport=transport, seed=1
+    )
+    assert phone.run(call).problems == []
+    assert all(len(adapter._door._reported) <= 3 for adapter in gateways)
 
 
 def reply_to(contact: Any) -> Reply:
