@@ -81,7 +81,12 @@ def close(state: CaseState, *, outcome: str, actor: str, now: datetime) -> Outco
 
 
 def answer_anything_else(state: CaseState, *, answer: str, actor: str, now: datetime) -> Outcome:
-    """What the customer said to "anything else?" where a person heard it: `no` or `yes`."""
+    """What the customer said to "anything else?" where a person heard it: `no` or `yes`.
+
+    Raises Refused with `closed`.
+    """
+    if state.status == model.CLOSED:
+        raise Refused(("closed",))
     draft = Draft(state, now)
     if state.anything_else_asked is None:
         draft.tell(events.AnythingElseAsked(at=now, actor=actor, channel=state.channel))
@@ -159,7 +164,10 @@ def keep(state: CaseState, *, promise_id: str, actor: str, now: datetime) -> Out
 
 
 def give_back(state: CaseState, *, actor: str, now: datetime) -> Outcome:
-    """Let software answer this case again. Raises Refused with `promised` while a person's answer is promised."""
+    """Let software answer this case again. Raises Refused with `promised` while a person's answer is promised, and with
+    `closed`: nobody would go on with it."""
+    if state.status == model.CLOSED:
+        raise Refused(("closed",))
     if state.awaits_person():
         raise Refused(("promised",))
     draft = Draft(state, now)

@@ -44,6 +44,9 @@ _ASKED = (
 
 _BEFORE: dict[type, tuple[type, ...]] = {
     events.Received: (events.Reopened,),
+    events.ReplyPlanned: (events.Reopened,),
+    events.ReplyProgress: (events.Reopened,),
+    events.HandedOver: (events.Reopened,),
     events.Closed: (events.OutcomeChosen, events.HoldEnded),
 }
 """What a rule answers before the event that records what it was asked."""

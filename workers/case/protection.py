@@ -32,7 +32,9 @@ _WRITTEN = ("email", "post")
 def may_end(state: CaseState) -> bool:
     """Whether there is a live conversation that can be ended."""
     route = state.route()
-    return route is not None and route.channel in LIVE_CHANNELS and not route.left and not state.ended
+    if route is None or state.status == model.CLOSED:
+        return False
+    return route.channel in LIVE_CHANNELS and not route.left and not state.ended
 
 
 async def written_way(store: Store, state: CaseState) -> Route | None:

@@ -119,7 +119,33 @@ Command = Open | Receive | Understand | Reply | Track | HandOver | Hold | ComeBa
 
 
 def decide(state: CaseState | None, command: Command, now: datetime) -> tuple[CaseEvent, ...]:
-    """The events that follow from a command. Raises Refused when the case does not allow it."""
+    """The events that follow from a command. Raises Refused when the case does not allow it.
+
+    Whatever goes on in a closed case opens it first: the outcome and the answer with which it was closed are spent, and
+    it is closed again by the same rule.
+    """
+    decided = _decided(state, command, now)
+    if state is None or state.status != model.CLOSED or not any(map(_goes_on, decided)):
+        return decided
+    if any(isinstance(event, events.Reopened) for event in decided):
+        return decided
+    return (events.Reopened(at=now, actor=decided[0].actor), *decided)
+
+
+def _goes_on(event: CaseEvent) -> bool:
+    """Whether somebody has to do something after it, or has done it for the customer by hand."""
+    if isinstance(event, events.ReplyPlanned):
+        return event.actor != model.MACHINE
+    return isinstance(event, _GOES_ON)
+
+
+_GOES_ON = (
+    events.HandedOver, events.Returned, events.ConversationEnded, events.QuestionAsked, events.AnythingElseAsked,
+    events.AnythingElseAnswered,
+)  # fmt: skip
+
+
+def _decided(state: CaseState | None, command: Command, now: datetime) -> tuple[CaseEvent, ...]:
     if isinstance(command, Open):
         if state is not None:
             return ()

@@ -253,6 +253,8 @@ class Judge:
                     self.replies[event.reply] = (self.replies[event.reply][0], event.state)
                 case events.Closed():
                     self.judge()
+                    # Spent: a case that goes on after this is closed by the same rule again.
+                    self.outcome, self.asked, self.answered = "", False, False
                 case _:
                     pass
 

@@ -1,5 +1,6 @@
 """The decider: versions count events, the snapshot is the replay, the closing rule holds on every road."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,13 +9,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bus.message import Party
+from workers.case import commands as by_hand
 from workers.case import events, model, rules
 from workers.case.closing import REASONS, what_is_missing
 from workers.case.events import CaseEvent
 from workers.case.evolving import evolve
 from workers.case.model import CaseState
 from workers.case.rules import Refused, decide
+from workers.packs import load
 
+PACK = load("shop")
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 OPEN = rules.Open(id="k-1", tenant="shop", number="00000000000097", person="p-1", channel="chat")
 
@@ -173,6 +177,50 @@ def test_a_closed_case_opens_again_when_the_customer_writes_but_not_for_a_machin
     for event in told:
         state = evolve(state, event)
     assert (state.status, state.outcome, state.anything_else_asked) == (model.OPEN, "", None)
+
+
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        rules.HandOver(reason="?", until=NOW + timedelta(hours=1)),
+        reply("by-hand", actor="mia"),
+        track("r", "failed", permanent=True),
+        tell(events.Returned(at=NOW, actor="mia")),
+        tell(events.QuestionAsked(at=NOW, question=model.Question(kind="request", asked_at=NOW))),
+    ],
+)
+def test_what_goes_on_in_a_closed_case_opens_it_and_spends_what_closed_it(goes_on: rules.Command) -> None:
+    state, told, refusals = run([*FINISHED, rules.Close(), goes_on, rules.Close(actor="mia")])
+    assert [type(event) for event in told].count(events.Reopened) == 1
+    assert state.status != model.CLOSED
+    assert {"outcome", "anything-else"} <= set(refusals[0])
+
+
+def test_news_of_a_closed_case_leaves_it_closed() -> None:
+    state, told, _ = run([*FINISHED, rules.Close(), reply("bye", kind="goodbye"), track("bye", "delivered")])
+    assert state.status == model.CLOSED
+    assert not any(isinstance(event, events.Reopened) for event in told)
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda case: by_hand.give_back(case, actor="mia", now=NOW), "closed"),
+        (lambda case: by_hand.answer_anything_else(case, answer="no", actor="mia", now=NOW), "closed"),
+        (lambda case: by_hand.promise(case, what="x", until=NOW + timedelta(days=1), actor="mia", now=NOW), "closed"),
+        (
+            lambda case: by_hand.end(case, pack=PACK, reason="insults", written=None, actor="mia", now=NOW),
+            "channel",
+        ),
+    ],
+)
+def test_nobody_does_to_a_closed_case_what_only_an_open_one_can_have(
+    act: Callable[[CaseState], object], reason: str
+) -> None:
+    closed, _, _ = run([*FINISHED, rules.Close()])
+    with pytest.raises(Refused) as refused:
+        act(closed)
+    assert refused.value.missing == (reason,)
 
 
 def test_a_contact_counts_once() -> None:

@@ -381,6 +381,8 @@ def _nothing_is_closed_half_done(told: Sequence[events.CaseEvent]) -> None:
                 for _, channel, state in last:
                     unheard = state == "failed" and channel in ("chat", "phone") and event.actor != "machine"
                     assert state in ("accepted", "delivered", "read") or unheard, f"closed, and the answer is {state}"
+                # Spent: a case that goes on after this is closed by the same rule again.
+                outcome, asked, answered = "", False, False
             case _:
                 pass
 
