@@ -1,6 +1,7 @@
 """What is owed to people beside their request: calm, protection, thanks for praise, an ear for dissatisfaction."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from bus.delivery.consent import SURVEY
 from workers.case import events, model
@@ -133,7 +134,8 @@ def _follow_up(turn: Turn) -> None:
         turn.draft.tell(events.Reopened(at=turn.now))
     turn.draft.tell(events.SupervisorCalled(at=turn.now, reason="satisfaction"))
     hours = turn.pack.policy.service.hours
-    until = closing_time(hours, open_days_later(hours, turn.now.date(), 1))
+    today = turn.now.astimezone(ZoneInfo(hours.zone)).date()
+    until = closing_time(hours, open_days_later(hours, today, 1))
     if not turn.state.with_person:
         # By hand and not by the rule: whoever has just said goodbye does not wait on the line for a person.
         turn.draft.tell(events.HandedOver(at=turn.now, reason="satisfaction"))

@@ -4,14 +4,14 @@ Unknown facts ask, never permit. Law stands above company policy, unless the pol
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
 from bus.message import decode, encode
 from workers.packs import Policy
 from workers.policy import model
-from workers.policy.calendar import end_of_day, next_working_day
+from workers.policy.calendar import add_days, end_of_day, next_working_day
 from workers.policy.model import Facts, ItemFacts, Moment, Proposal, Verdict
 from workers.policy.rules import ROWS
 
@@ -153,7 +153,7 @@ def _item(line: int, kind: str, facts: Facts) -> tuple[ItemFacts | None, list[_F
 
 def _window(facts: Facts, days: int) -> datetime:
     assert facts.delivered is not None
-    last = facts.delivered + timedelta(days=days)
+    last = add_days(facts.delivered, days, facts.country)
     return end_of_day(next_working_day(last, facts.country), facts.country)
 
 
@@ -198,7 +198,7 @@ def _defect(proposal: Proposal, facts: Facts, policy: Policy, now: datetime) -> 
     durable = item.category in policy.defects.durable_categories
     table = policy.defects.durable_guarantee_days if durable else policy.defects.guarantee_days
     days = table.get(facts.country, table["default"])
-    last = end_of_day(facts.delivered + timedelta(days=days), facts.country)
+    last = end_of_day(add_days(facts.delivered, days, facts.country), facts.country)
     yield _Finding("defect.guarantee" if now <= last else "defect.late", deadline=last)
 
 

@@ -1,6 +1,6 @@
 """Calm and protection, praise, satisfaction: what people feel beside their request, on every channel."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -199,6 +199,15 @@ async def test_a_low_score_is_followed_up_by_a_person(shop: Any, understand: Any
     assert "tut uns leid" in answer.text
     assert state.number in answer.text
     assert state.hold is None
+
+
+async def test_the_next_working_day_is_that_of_the_companys_clock(shop: Any, understand: Any) -> None:
+    await finish(shop, understand)
+    # Half an hour after midnight in Hamburg, where it is Tuesday: the day after it is Wednesday.
+    shop.clock.advance((datetime(2026, 1, 5, 23, 30, tzinfo=UTC) - shop.clock.now()).total_seconds())
+    answer = await shop.hear(said(shop, "1"), number(understand))
+    (promise,) = (await shop.case(answer.case)).open_promises()
+    assert promise.until == datetime(2026, 1, 7, 17, 0, tzinfo=UTC)
 
 
 async def test_more_than_a_number_is_a_contact_like_any_other(shop: Any, understand: Any) -> None:

@@ -253,3 +253,13 @@ def test_days_of_rest() -> None:
     assert is_working_day(datetime(2026, 5, 18).date(), "NO")
     assert add_working_days(datetime(2026, 1, 9, 12, tzinfo=UTC), 5, "DE").day == 16
     assert end_of_day(NOW, "DE") == datetime(2026, 1, 5, 22, 59, 59, tzinfo=UTC)
+
+
+def test_a_day_of_25_hours_takes_none_from_the_customer() -> None:
+    # Delivered half an hour after midnight on 13 October, in summer time: 30 days later it is 12 November, all of it.
+    facts = replace(TWICE, delivered=datetime(2026, 10, 12, 22, 30, tzinfo=UTC))
+    late = datetime(2026, 11, 12, 22, 30, tzinfo=UTC)
+    verdict = judge(RETURN, facts, POLICY, late)
+    assert (verdict.effect, verdict.deadline) == ("permit", datetime(2026, 11, 12, 22, 59, 59, tzinfo=UTC))
+    friday = datetime(2026, 10, 22, 22, 30, tzinfo=UTC)
+    assert add_working_days(friday, 2, "DE") == datetime(2026, 10, 26, 23, 30, tzinfo=UTC)
