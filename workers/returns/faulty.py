@@ -109,10 +109,12 @@ class FaultyDevice:
         turn.act(kind, return_id, writes, rules=verdict.rules)
         defects = turn.pack.policy.defects
         days = defects.repair_working_days if kind == "repair" else defects.replacement_working_days
-        until, refund_days = turn.working_days(days), turn.pack.policy.returns.refund_days
+        returns = turn.pack.policy.returns
+        until, refund_days = turn.working_days(days), returns.refund_days
         if kind == "refund":
-            back_by = turn.now + timedelta(days=refund_days)
-            turn.promise("refund-after-return", back_by, action=f"return:{return_id}")
+            # The day that is named is the one by which the customer sends it back.
+            until = turn.now + timedelta(days=returns.send_back_days)
+            turn.promise("refund-after-return", turn.now + timedelta(days=refund_days), action=f"return:{return_id}")
         else:
             turn.promise(kind, until, action=f"return:{return_id}")
         turn.say(f"fault.{kind}", items=items, number=turn.state.number, date=turn.date(until), days=refund_days)

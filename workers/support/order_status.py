@@ -26,15 +26,16 @@ class OrderStatus:
         elif order.delivered is not None:
             turn.say("status.delivered", order=order.id, items=items, date=turn.date(order.delivered))
         elif order.expected is not None:
-            # "Late" is what the customer feels: the day that was named has gone by.
+            # "Late" is what the customer feels: the day that was named has gone by, all of it.
+            ends = end_of_day(order.expected, turn.country)
             missing_after = turn.pack.policy.service.missing_after_working_days
             if turn.now > turn.working_days(missing_after, since=order.expected):
                 turn.say("status.missing", order=order.id, date=turn.date(order.expected))
                 return Person("parcel missing")
-            key = "status.late" if turn.now > order.expected else f"status.{order.state}"
-            if turn.now <= order.expected:
+            key = "status.late" if turn.now > ends else f"status.{order.state}"
+            if turn.now <= ends:
                 # The day that we name is a promise: when it has gone by without a delivery, a person looks.
-                turn.promise("delivery", end_of_day(order.expected, turn.country), action=f"order:{order.id}")
+                turn.promise("delivery", ends, action=f"order:{order.id}")
             turn.say(key, order=order.id, items=items, date=turn.date(order.expected), tracking=order.tracking or "-")
         else:
             turn.say("status.no-date", order=order.id, items=items)

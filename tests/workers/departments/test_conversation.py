@@ -290,6 +290,20 @@ async def test_order_status_tells_the_way_of_a_parcel(shop: Any, understand: Any
     assert "7 January 2026" in answer.text
 
 
+@pytest.mark.parametrize(("hours", "says"), [(56, "should be with you on 7 January"), (64, "is late")])
+async def test_a_parcel_is_late_when_the_day_is_over(shop: Any, understand: Any, hours: int, says: str) -> None:
+    visitor = Party(kind="chat", address="emily")
+    meaning = understand("order.status", department="support", language="en", entities={"order": "SO-10450"})
+    shop.clock.advance(hours * 3600)
+    first = shop.contact("Where is SO-10450?", channel="chat", sender=visitor, conversation="emily")
+    await shop.hear(first, meaning)
+    code = shop.contact(
+        shop.code_sent_to("emily.clarke@customer.example"), channel="chat", sender=visitor, conversation="emily"
+    )
+    answer = await shop.hear(code, understand(department="support", language="en", decision="ask"))
+    assert says in answer.text
+
+
 async def test_the_same_contact_twice_is_one_contact(shop: Any, understand: Any) -> None:
     contact = chat(shop, "Wann offen?")
     meaning = understand("info.opening_hours", department="support")

@@ -1,11 +1,13 @@
 """Withdrawal, return, exchange, faulty goods: by letter, mail, chat and phone."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
 from bus.message import Party
 from workers.case.model import CLOSED, CLOSING
+from workers.records.money import format_date
 from workers.records.schema import goods_return
 
 KARI = Party(kind="postal", address="Storgata 12\n0155 Oslo", name="Kari Lunde")
@@ -205,6 +207,15 @@ async def test_money_back_for_a_faulty_device_after_forty_days_is_a_persons_deci
     person = await say("2", understand(department="returns", decision="ask"))
     assert person.reply.handover
     assert await returns_of(shop) == []
+
+
+async def test_money_back_names_the_day_by_which_the_goods_are_sent(shop: Any, understand: Any) -> None:
+    meaning = understand("return.damaged_or_wrong_item", department="returns", entities={"order": "SO-10420"})
+    say, _ = await prove_in_chat(shop, understand, "SO-10420 ist kaputt", meaning, "anna.becker@kunde.example")
+    done = await say("2", understand(department="returns", decision="ask"))
+    days = shop.pack.policy.returns.send_back_days
+    assert format_date(shop.clock.now() + timedelta(days=days), "de") in done.text
+    assert [row["kind"] for row in await returns_of(shop)] == ["refund"]
 
 
 async def test_faulty_device_by_mail_gets_everything_in_one_reply(shop: Any, understand: Any) -> None:
