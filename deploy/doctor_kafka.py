@@ -45,14 +45,17 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
     from deploy.kafka.topics import declared_topics, make_plan, why_no_broker
 
     addresses = ", ".join(kafka.bootstrap)
-    client = AIOKafkaAdminClient(**client_options(kafka))
+    try:
+        client = AIOKafkaAdminClient(**client_options(kafka))
+    except ConfigurationError as error:
+        return [_finding("engine settings", False, str(error), "correct the setting")]
     try:
         await client.start()
         count = len((await client.describe_cluster())["brokers"])
         differences = await make_plan(kafka, declared_topics(settings.channels))
     except (KafkaError, OSError, TimeoutError, ConfigurationError) as error:
         detail = f"{await why_no_broker(kafka, error)}; contacts wait in the spool meanwhile"
-        cure = "start the brokers, or correct bootstrap, username or password in [kafka]"
+        cure = "start the brokers, or correct the setting that is named"
         return [_finding("brokers", False, detail, cure)]
     finally:
         await client.close()
@@ -96,16 +99,14 @@ async def _database(postgres: PostgresSettings, settings: ProductSettings) -> li
     looking = msgspec.structs.replace(postgres, owner_dsn="")
     try:
         await asyncio.to_thread(upgrade, looking)
-    except TransientError:
-        return [_finding("database", False, "it does not answer", "start PostgreSQL, or correct dsn in [postgres]")]
+        common = await _hosts(looking, settings)
+    except TransientError as error:
+        return [_finding("database", False, str(error), "start PostgreSQL, or correct dsn in [postgres]")]
     except ConfigurationError as error:
         return [
             _finding("database", False, str(error), "contactbus needs [postgres] owner_dsn once, to make the schema")
         ]
-    return [
-        _finding("database", True, "answers, has the newest schema and keeps tenants apart"),
-        *await _hosts(looking, settings),
-    ]
+    return [_finding("database", True, "answers, has the newest schema and keeps tenants apart"), *common]
 
 
 async def _hosts(postgres: PostgresSettings, settings: ProductSettings) -> list[dict[str, Any]]:

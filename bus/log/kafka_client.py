@@ -13,8 +13,7 @@ from bus.errors import ConfigurationError, ContactbusError, TransientError
 from bus.log.kafka_settings import KafkaSettings
 
 __all__ = [
-    "Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options", "sign_in_refused",
-    "within",
+    "Admin", "Consumer", "KafkaError", "Partition", "Producer", "answered", "client_options", "why_refused", "within",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -29,6 +28,9 @@ _connect: Any = cast(Any, conn).create_conn
 
 _REFUSED = (errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError)
 """What a broker answers to a wrong password, an unknown name, and a mechanism that it does not offer."""
+
+_OF_ANOTHER_HOST = (62, 64)
+"""Codes of OpenSSL for a certificate that does not name the host, or the address, that we wanted to reach."""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -53,26 +55,41 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-async def sign_in_refused(settings: KafkaSettings) -> bool:
-    """Whether the first broker that answers does not let us in with our name and password.
+async def why_refused(settings: KafkaSettings) -> str:
+    """Why a broker that can be reached is not to be used or does not let us in, with the setting to look at; nothing
+    when no broker refuses.
 
-    For whoever has just failed to reach any: the client says the same in both cases, and an operator would look for the
-    fault in the network.
+    For whoever has just failed to reach any: the client says the same whatever the cause, and an operator would look
+    for the fault in the network.
     """
-    if not settings.security_protocol.startswith("SASL"):
-        return False
+    if settings.security_protocol == "PLAINTEXT":
+        return ""
     options = client_options(settings)
     for address in options.pop("bootstrap_servers"):
         host, _, port = address.rpartition(":")
         try:
             connection = await _connect(host.strip("[]"), int(port), **options)
+        except ssl.SSLError as error:
+            return _untrusted(settings, address, error)
         except _REFUSED:
-            return True
+            return (
+                f"[kafka] username: {address} does not let {settings.username!r} in with this password and "
+                f"{settings.sasl_mechanism}"
+            )
         except (KafkaError, OSError, TimeoutError, ValueError):
             continue
         connection.close()
-        return False
-    return False
+        return ""
+    return ""
+
+
+def _untrusted(settings: KafkaSettings, address: str, error: ssl.SSLError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"[kafka] security_protocol: {address} and this host agree on no encryption ({error.reason})"
+    if error.verify_code in _OF_ANOTHER_HOST:
+        return f"[kafka] bootstrap: the certificate of {address} is made out to another name"
+    authority = repr(settings.ca_file) if settings.ca_file else "the authorities of this machine"
+    return f"[kafka] ca_file: {authority} cannot vouch for the certificate of {address} ({error.verify_message})"
 
 
 @contextlib.asynccontextmanager

@@ -5,10 +5,12 @@ as well: three of them survive the loss of any one.
 """
 
 import base64
+import contextlib
 import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -18,8 +20,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deploy.ports import free_ports
 from bus.errors import ConfigurationError
+from deploy.ports import free_ports
 
 __all__ = ["AT_ONCE_S", "DEFAULT_VERSION", "Brokers", "libraries"]
 
@@ -73,13 +75,22 @@ listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 _SIGNED_IN = """\
 listeners=CLIENTS://127.0.0.1:{port},BROKERS://127.0.0.1:{brokers_port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=CLIENTS://127.0.0.1:{told_port},BROKERS://127.0.0.1:{brokers_port}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT,CLIENTS:SASL_PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT,CLIENTS:{protocol}
 inter.broker.listener.name=BROKERS
 sasl.enabled.mechanisms=SCRAM-SHA-512
 listener.name.clients.scram-sha-512.sasl.jaas.config=\
 org.apache.kafka.common.security.scram.ScramLoginModule required;
 """
 """Clients sign in; brokers of one host among themselves do not."""
+
+_ENCRYPTED = """\
+listener.name.clients.ssl.keystore.type=PEM
+listener.name.clients.ssl.keystore.location={certificate}
+"""
+
+_UNSEEN = ssl.create_default_context()
+_UNSEEN.check_hostname, _UNSEEN.verify_mode = False, ssl.CERT_NONE
+"""For seeing whether a broker of our own answers: whose certificate it has is for its clients to judge."""
 
 
 def libraries(version: str = DEFAULT_VERSION) -> Path:
@@ -139,8 +150,9 @@ class Brokers:
     """A cluster. `start` returns when every broker answers; `stop` leaves no process behind.
 
     `told_ports` are those that clients and the other brokers are told, where a line that can be broken stands between.
-    `accounts` are names and passwords with which clients have to sign in (SASL_PLAINTEXT, SCRAM-SHA-512); without any,
-    whoever comes is let in. For tests: the passwords stand on a command line.
+    `accounts` are names and passwords with which clients have to sign in (SCRAM-SHA-512); without any, whoever comes is
+    let in. They sign in over TLS where a `certificate` is given: a PEM file with the brokers' key and certificates. For
+    tests: the passwords stand on a command line.
     """
 
     def __init__(
@@ -152,6 +164,7 @@ class Brokers:
         ports: Sequence[int] = (),
         told_ports: Sequence[int] = (),
         accounts: Mapping[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self._folder = folder
         self._version = version
@@ -159,6 +172,7 @@ class Brokers:
         self._told_ports = list(told_ports) or self.ports
         self._controller_ports = free_ports(count)
         self._accounts = accounts or {}
+        self._certificate = certificate
         self._brokers_ports = free_ports(count)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
         self._options: list[str] = []
@@ -180,9 +194,11 @@ class Brokers:
             home = self._folder / f"broker-{node}"
             home.mkdir(parents=True, exist_ok=True)
             properties = home / "server.properties"
-            text = (_PROPERTIES + (_SIGNED_IN if self._accounts else _OPEN)).format(
+            doors = _SIGNED_IN + (_ENCRYPTED if self._certificate else "") if self._accounts else _OPEN
+            text = (_PROPERTIES + doors).format(
                 node=node, port=port, told_port=self._told_ports[node - 1], controller_port=controller_port,
-                brokers_port=self._brokers_ports[node - 1],
+                brokers_port=self._brokers_ports[node - 1], certificate=self._certificate,
+                protocol="SASL_SSL" if self._certificate else "SASL_PLAINTEXT",
                 voters=voters, data=home / "data", copies=copies, in_sync=max(1, copies - 1),
             )  # fmt: skip
             properties.write_text(text, encoding="utf-8")
@@ -264,7 +280,7 @@ class Brokers:
         for index in indexes:
             process = self._processes[index]
             while True:
-                answers = _answers(self.ports[index])
+                answers = _answers(self.ports[index], encrypted=self._certificate is not None)
                 # Asked last: who answers is the broker only while the broker lives.
                 if process is None or process.poll() is not None:
                     raise RuntimeError(f"broker {index + 1} ended; see {self._folder / 'brokers.log'}")
@@ -275,9 +291,12 @@ class Brokers:
                 time.sleep(0.1)
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, *, encrypted: bool) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+        with contextlib.ExitStack() as opened:
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=2.0))
+            if encrypted:
+                connection = opened.enter_context(_UNSEEN.wrap_socket(connection))
             connection.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
             return len(connection.recv(8)) == 8
     except OSError:
