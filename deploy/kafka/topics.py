@@ -16,7 +16,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from bus.errors import ConfigurationError
-from bus.log.kafka_client import client_options, sign_in_refused
+from bus.log.kafka_client import client_options, why_refused
 from bus.log.kafka_settings import KafkaSettings
 from bus.log.topics import (
     CASE_LOG,
@@ -59,12 +59,8 @@ class NoBroker(ConfigurationError):
 async def why_no_broker(settings: KafkaSettings, error: Exception) -> str:
     """What is wrong, with the setting to look at, when the client has reached no broker and raised `error`."""
     addresses = ", ".join(settings.bootstrap)
-    if await sign_in_refused(settings):
-        return (
-            f"[kafka] username: the brokers at {addresses} do not let {settings.username!r} in with this password and "
-            f"{settings.sasl_mechanism}"
-        )
-    return f"[kafka] bootstrap: no broker answers at {addresses} ({type(error).__name__})"
+    refusal = await why_refused(settings)
+    return refusal or f"[kafka] bootstrap: no broker answers at {addresses} ({type(error).__name__})"
 
 
 class TopicPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,24 +209,33 @@ async def apply_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Diff
 async def refuse_unsafe(settings: KafkaSettings, names: Sequence[str]) -> None:
     """Raises ConfigurationError with the fix when a topic is missing or the cluster could lose what it acknowledged.
 
-    Settings that only differ (a longer retention, say) are the operator's choice and pass.
+    Settings that only differ are the operator's choice and pass: a longer retention, or a shorter one that still is
+    longer than the house's own.
     """
     for difference in await make_plan(settings, names):
-        where = f"[kafka] {difference.name}"
-        if difference.action == "create":
-            raise ConfigurationError(f"{where}: the topic is missing; run `contactbus topics apply`")
-        if difference.setting == "partitions":
-            raise ConfigurationError(
-                f"{where} has {difference.now} partitions, not {difference.wanted}: {difference.why}"
-            )
-        if difference.setting == "replication":
-            raise ConfigurationError(
-                f"{where} has {difference.now} copies, replication_floor is {difference.wanted}: {difference.why}"
-            )
-        if difference.setting == "min.insync.replicas" and int(difference.now or 1) < int(difference.wanted):
-            raise ConfigurationError(f"{where}: min.insync.replicas is {difference.now}; run `contactbus topics apply`")
-        if difference.setting in ("auto.create.topics.enable", "unclean.leader.election.enable"):
-            raise ConfigurationError(f"{where}: {difference.setting} is on; {difference.why or 'switch it off'}")
+        if danger := _danger(difference):
+            raise ConfigurationError(f"[kafka] {difference.name}{danger}")
+
+
+def _danger(different: Difference) -> str:
+    """How a difference could lose what was acknowledged, and the cure; nothing where it could not."""
+    apply = "run `contactbus topics apply`"
+    now, wanted = different.now, different.wanted
+    match different.setting:
+        case "partitions":
+            return f" has {now} partitions, not {wanted}: {different.why}"
+        case "replication":
+            return f" has {now} copies, replication_floor is {wanted}: {different.why}"
+        case "min.insync.replicas" if int(now or 1) < int(wanted):
+            return f": min.insync.replicas is {now}; {apply}"
+        case "auto.create.topics.enable" | "unclean.leader.election.enable" as setting:
+            return f": {setting} is {now or 'not known'}; {different.why or apply}"
+        case "cleanup.policy" | "retention.bytes" as setting:
+            return f": {setting} is {now}, so records go that nobody has handled; {apply}"
+        case "retention.ms" if 0 <= int(now or -1) < int(wanted) // LAST_NET:
+            return f": retention.ms is {now}, so records go that nobody has handled; {apply}"
+        case _:
+            return f": the topic is missing; {apply}" if different.action == "create" else ""
 
 
 @asynccontextmanager
@@ -277,7 +282,11 @@ _OWN = 1
 def _read_settings(answers: Sequence[Any], *, own_only: bool = False) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for answer in answers:
-        for _code, _message, _kind, name, entries in answer.resources:
+        for code, _message, _kind, name, entries in answer.resources:
+            if code:
+                # Taken for empty, they would seem to differ in everything, and `apply` would take away what others set.
+                reason = for_code(code).__name__
+                raise ConfigurationError(f"[kafka] username: may not see the settings of {name} ({reason})")
             found[name] = {
                 entry[0]: entry[1] for entry in entries if entry[1] is not None and (not own_only or entry[3] == _OWN)
             }

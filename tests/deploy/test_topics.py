@@ -98,6 +98,35 @@ async def test_start_is_refused_with_the_fix(settings: KafkaSettings) -> None:
         await refuse_unsafe(careful, NAMES)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("cleanup.policy", "compact"), ("retention.bytes", "1048576"), ("retention.ms", str(86_400_000))],
+)
+async def test_topics_that_forget_what_nobody_has_handled_are_refused(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient, setting: str, value: str
+) -> None:
+    await apply_plan(settings, NAMES)
+    name = settings.topic_prefix + CONTACT_RECEIVED
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {setting: value})])
+    await differences(settings, name, lambda found: any(each.now == value for each in found))
+    with pytest.raises(ConfigurationError, match=f"{setting} is {value}"):
+        await refuse_unsafe(settings, NAMES)
+    await apply_plan(settings, NAMES)
+    await differences(settings, name, lambda found: not found)
+    await refuse_unsafe(settings, NAMES)
+
+
+async def test_a_shorter_retention_that_outlasts_the_houses_own_is_the_operators_choice(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient
+) -> None:
+    await apply_plan(settings, NAMES)
+    name = settings.topic_prefix + CONTACT_RECEIVED
+    kept = str(declared(CONTACT_RECEIVED).keep_days * 86_400_000)
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": kept})])
+    await differences(settings, name, lambda found: any(each.now == kept for each in found))
+    await refuse_unsafe(settings, NAMES)
+
+
 async def test_no_broker_is_said_with_its_address() -> None:
     with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1"):
         await make_plan(KafkaSettings(bootstrap=("127.0.0.1:1",), request_timeout_s=1.0), NAMES)
