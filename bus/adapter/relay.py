@@ -115,22 +115,21 @@ class Relay:
         self._room = asyncio.Event()
 
     async def run(self) -> None:
-        """Relay until cancelled. Raises what makes the subscription useless (`Fenced` for good)."""
+        """Relay until cancelled. Raises (as a group) what makes the subscription useless, such as `Fenced` for good, and
+        whatever ended a lane: a partition that nobody publishes any more must not go unnoticed.
+        """
         subscription = await self._engine.subscribe(GROUP, [self._topic], member=self._member)
-        commits = asyncio.create_task(self._commit_loop(subscription))
         try:
-            await self._fetch_loop(subscription)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._commit_loop(subscription))
+                await self._fetch_loop(subscription, tasks)
         finally:
-            tasks = [commits, *(lane.task for lane in self._lanes.values() if lane.task is not None)]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(TransientError, TimeoutError):
                 async with asyncio.timeout(_LAST_COMMIT_S):
                     await self._commit_finished(subscription)
             await subscription.close()
 
-    async def _fetch_loop(self, subscription: Subscription) -> None:
+    async def _fetch_loop(self, subscription: Subscription, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._room.clear()
             full = frozenset(place for place, lane in self._lanes.items() if lane.is_full)
@@ -138,13 +137,13 @@ class Relay:
                 await self._room.wait()
                 continue
             records = await subscription.fetch(_FETCH, _CROWDED_S if full else _IDLE_S, paused=full)
-            self._follow(subscription.generations)
+            self._follow(subscription.generations, tasks)
             for record in records:
                 lane = self._lanes.get(TopicPartition(record.topic, record.partition))
                 if lane is not None and lane.generation == record.generation:
                     lane.put(record)
 
-    def _follow(self, generations: Mapping[TopicPartition, int]) -> None:
+    def _follow(self, generations: Mapping[TopicPartition, int], tasks: asyncio.TaskGroup) -> None:
         """One lane per partition that is ours, in the generation in which it is ours."""
         for place, lane in list(self._lanes.items()):
             if generations.get(place) != lane.generation:
@@ -156,7 +155,7 @@ class Relay:
             if place not in self._lanes:
                 lane = self._lanes[place] = _Lane(generation)
                 self._hand_over.ours(place)
-                lane.task = asyncio.create_task(self._work(lane))
+                lane.task = tasks.create_task(self._work(lane))
 
     async def _work(self, lane: _Lane) -> None:
         while True:

@@ -128,7 +128,10 @@ class Spool:
         return [None if offset is None else 0 for offset in offsets]
 
     async def run(self) -> None:
-        """Relay until cancelled. Trouble of the brokers is outlived, not raised."""
+        """Relay until cancelled. Trouble of the brokers is outlived, not raised; what is raised ends every relay, and
+        the next `run` begins them all again.
+        """
+        self._known.clear()
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._look.clear()

@@ -14,6 +14,7 @@ from bus.adapter.spool import Spool, SpoolSettings
 from bus.clock import SystemClock
 from bus.delivery.dead_letters import list_dead_letters, retry
 from bus.delivery.outcome import Outcome
+from bus.delivery.supervisor import Supervisor
 from bus.errors import PermanentError, StorageFull, TransientError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
@@ -126,12 +127,12 @@ async def spooling(
         engine, brokers.publish, member=member, clock=clock, metrics=Metrics(), desk_case=desk_case, settings=settings,
         jitter=random.Random(1),
     )  # fmt: skip
-    running = asyncio.create_task(spool.run())
+    supervisor = Supervisor()
+    supervisor.run("spool", spool.run)
     try:
         yield spool
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await supervisor.stop()
         await engine.close()
 
 
@@ -262,6 +263,48 @@ async def test_one_record_that_no_broker_takes_holds_up_nobody_and_reaches_a_per
         brokers.behave = brokers.up
         assert await retry(spool.engine, letter["id"], actor="operator", now=SystemClock().now())
         await until(lambda: any(r.value == large.value for r in brokers.taken))
+
+
+async def test_a_relay_that_broke_begins_again_with_what_it_had_in_hand(tmp_path: Path) -> None:
+    brokers = Brokers()
+    brokers.behave = brokers.refuse_large
+    large = Record(topic="contact.received", key="k1", value=b"9" * 2000, id="c-large", headers={"tenant": "shop"})
+    asked: list[str] = []
+
+    def unsure(record: StoredRecord, reason: str) -> Outcome:
+        asked.append(record.id)
+        if len(asked) == 1:
+            raise ValueError("a fault of ours")
+        return Outcome()
+
+    async with spooling(tmp_path, brokers, desk_case=unsure) as spool:
+        await spool.append([large, *contacts(40, keys=1), *contacts(40, start=40)])
+        await until(lambda: len(brokers.first_seen()) == 80)
+        assert await spool.drain(PATIENCE_S)
+    assert asked == ["c-large", "c-large"]
+    assert in_order(brokers.first_seen())
+
+
+async def test_a_spool_that_could_not_look_for_a_moment_relays_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers = Brokers()
+    async with spooling(tmp_path, brokers) as spool:
+        await spool.append(contacts(5))
+        await until(lambda: len(brokers.taken) == 5)
+        lag = spool.engine.lag
+        failed: list[bool] = []
+
+        async def fails_once(*given: Any) -> Any:
+            if not failed:
+                failed.append(True)
+                raise TransientError("the disk does not answer")
+            return await lag(*given)
+
+        monkeypatch.setattr(spool.engine, "lag", fails_once)
+        await until(lambda: bool(failed))
+        await spool.append(contacts(5, start=5))
+        await until(lambda: len(brokers.first_seen()) == 10)
 
 
 async def test_a_killed_gateway_is_relayed_by_the_next_start(tmp_path: Path) -> None:
