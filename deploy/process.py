@@ -35,7 +35,7 @@ DRAIN_S = 25.0
 """All of stopping fits under the 30 s that orchestrators grant."""
 _LEAVE_S = 4.0
 """Of these, kept for leaving the groups and closing the engine: without it others wait for a lease to run out."""
-_SPOOL_S = 1.0
+_PRESENCE_S, _SPOOL_S = 1.5, 1.0
 _DOORS_S = 8.0
 """Of these, kept for closing doors: sockets, mail sessions, a page that is being sent."""
 
@@ -127,13 +127,16 @@ class Process:
                 log.warning("drain is not complete; the rest is done after the next start", group=runner.group)
         # Last, so that whoever is on the line still hears what was just decided.
         await _within(self._doors_s, self._close_doors, "doors")
-        await supervisor.stop("presence")
-        await _within(1.0, self.presence.leave, "presence")
+        await _within(_PRESENCE_S, self._be_gone, "presence")
         drain = self.core.opened.drain
         if drain is not None:
             # What the brokers do not have yet stays in the spool: another process of this host sends it, or the next.
             await _within(_SPOOL_S + 0.5, lambda: drain(_SPOOL_S), "spool")
         await _within(max(1.0, deadline - loop.time()), self.core.close, "engine")
+
+    async def _be_gone(self) -> None:
+        await self.core.supervisor.stop("presence")
+        await self.presence.leave()
 
     async def _close_doors(self) -> None:
         await asyncio.gather(

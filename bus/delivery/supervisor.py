@@ -13,6 +13,8 @@ _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 60.0
 """A part that ran this long before it failed starts its pauses from the beginning again."""
+_END_S = 3.0
+"""For parts to end that were told to; one that does not is left behind, so that stopping keeps its own deadline."""
 
 
 class Supervisor:
@@ -35,7 +37,9 @@ class Supervisor:
             try:
                 await part()
                 return
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if _is_told_to_end(error):
+                    raise
                 self.failing[name] = type(error).__name__
                 log.error("a part of the process failed", name=name, exc_info=error)
                 if not restart:
@@ -55,8 +59,19 @@ class Supervisor:
         return bool(done)
 
     async def stop(self, *names: str) -> None:
-        """Cancel parts (all without names) and wait for them."""
+        """Cancel parts (all without names) and wait for them, within seconds."""
         chosen = [self._tasks.pop(name) for name in (names or tuple(self._tasks)) if name in self._tasks]
         for task in chosen:
             task.cancel()
-        await asyncio.gather(*chosen, return_exceptions=True)
+        if chosen:
+            _, left = await asyncio.wait(chosen, timeout=_END_S)
+            for task in left:
+                log.warning("a part does not end", name=task.get_name())
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Whether somebody cancelled this very task. A client that cancels a task of its own lets us see that as well, and
+    a part that ended by it would be missed by nobody.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
