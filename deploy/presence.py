@@ -51,6 +51,7 @@ process_member = Table(
 )
 """`runs`: JSON list of consumer groups. `state`: running or draining. `asked`: empty, or drain."""
 
+_come = upsert(process_member, ["tenant", "member"])
 _keep = upsert(process_member, ["tenant", "member"], ["seen", "state"])
 _own = select(process_member.c.asked).where(
     process_member.c.tenant == bindparam("tenant"), process_member.c.member == bindparam("member")
@@ -82,6 +83,7 @@ class Presence:
     ) -> None:  # fmt: skip
         self._store, self._clock = store, clock
         self._asked_to_leave = asked_to_leave
+        self._has_come = False
         now = to_micros(clock.now())
         self._row = {
             "tenant": tenant, "member": member, "group_name": group, "runs": encode(list(runs)).decode(), "http": http,
@@ -128,7 +130,10 @@ class Presence:
 
     async def _beat(self) -> None:
         self._row["seen"] = to_micros(self._clock.now())
-        await self._write(Write(statement=_keep, params=dict(self._row)))
+        # A container has its name and its process number again after every start. What a predecessor was told, and did
+        # not live to take away, is not meant for us; later, what we are told ourselves must stay.
+        await self._write(Write(statement=_keep if self._has_come else _come, params=dict(self._row)))
+        self._has_come = True
 
     async def _write(self, *writes: Write) -> None:
         await self._store.apply([Effect(outcome=Outcome(writes=writes))])
