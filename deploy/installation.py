@@ -54,7 +54,10 @@ async def note(store: Store, tenant: str, name: str, value: str) -> str:
 async def agree(store: Store, settings: ProductSettings) -> None:
     """Raises ConfigurationError when this process has another signing key or other blobs than the house."""
     for name, own in _own(settings, make=True).items():
-        await note(store, settings.tenant, name, own)
+        # What is not there yet, or is just being written by another process, is for that one to note: an empty note
+        # would stand for ever, and nobody would be compared with it.
+        if own:
+            await note(store, settings.tenant, name, own)
     for name, cure in await differences(store, settings):
         raise ConfigurationError(f"this host's {name} is not that of the other hosts: {cure}")
 

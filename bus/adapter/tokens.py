@@ -4,12 +4,19 @@ import base64
 import hashlib
 import hmac
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from bus.errors import ConfigurationError
 
 __all__ = ["Signer", "load_or_create_secret"]
 
 _TAG_BYTES = 15
 """120 bits of HMAC-SHA256 in 24 base-32 characters: beyond guessing, short enough for an address."""
+
+_LEAST_BYTES = 16
+"""Of a secret: 128 bits, no fewer than the signatures have."""
 
 
 class Signer:
@@ -19,8 +26,8 @@ class Signer:
     """
 
     def __init__(self, *secrets: bytes) -> None:
-        if not secrets or any(len(secret) < 16 for secret in secrets):
-            raise ValueError("a signing secret needs at least 16 bytes")
+        if not secrets or any(len(secret) < _LEAST_BYTES for secret in secrets):
+            raise ValueError(f"a signing secret needs at least {_LEAST_BYTES} bytes")
         self._secrets = secrets
 
     def sign(self, purpose: str, tenant: str, value: str) -> str:
@@ -51,17 +58,27 @@ class Signer:
 
 
 def load_or_create_secret(path: Path) -> bytes:
-    """The 32 bytes in `path`, made on first use, readable by the owner alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        secret = path.read_bytes()
-        if len(secret) < 16:
-            raise ValueError(f"{path} holds {len(secret)} bytes, at least 16 are needed; restore it") from None
-        return secret
-    with os.fdopen(descriptor, "wb") as file:
-        secret = os.urandom(32)
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
+    """The bytes in `path`, made on first use, readable by the owner alone. Processes that start together get the same.
+
+    Raises ConfigurationError when there are too few of them, OSError when the file can be neither read nor made.
+    """
+    if not path.exists():
+        _create(path)
+    secret = path.read_bytes()
+    if len(secret) < _LEAST_BYTES:
+        raise ConfigurationError(f"{path} holds {len(secret)} bytes, at least {_LEAST_BYTES} are needed; restore it")
     return secret
+
+
+def _create(path: Path) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(32))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link is there wholly or not at all, and fails when another process was first.
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)

@@ -1,10 +1,12 @@
 """Signed tokens."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from bus.adapter.tokens import Signer, load_or_create_secret
+from bus.errors import ConfigurationError
 
 SIGNER = Signer(b"0123456789abcdef-one")
 
@@ -44,5 +46,23 @@ def test_short_secrets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="16"):
         Signer(b"short")
     (tmp_path / "k").write_bytes(b"short")
-    with pytest.raises(ValueError, match="restore"):
+    with pytest.raises(ConfigurationError, match="restore"):
         load_or_create_secret(tmp_path / "k")
+
+
+def test_a_secret_is_seen_whole_or_not_at_all_by_whoever_starts_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "signing.key"
+    random, others = os.urandom, list[bytes]()
+
+    def slowly(count: int) -> bytes:
+        if not others:
+            # Another process starts, and is faster, while this one is about to write its secret down.
+            others.append(b"")
+            others[0] = load_or_create_secret(path)
+        return random(count)
+
+    monkeypatch.setattr("bus.adapter.tokens.os.urandom", slowly)
+    assert load_or_create_secret(path) == others[0] == path.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
