@@ -61,9 +61,10 @@ class Sandbox:
         child = await self._idle.get()
         keep: _Child | None = None
         try:
-            if child is None or child.spent:
-                if child is not None:
-                    await child.close()
+            if child is not None and child.spent:
+                await child.close()
+                child = None
+            if child is None:
                 child = await _Child.start(self._plugin, self._config)
             answer = await child.ask(msgspec.msgpack.encode(raw), self._plugin.manifest.normalise_seconds)
             keep = child

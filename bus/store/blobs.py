@@ -39,11 +39,16 @@ class Blobs:
         try:
             path.parent.mkdir(exist_ok=True)
             temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
+            try:
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.rename(path)
+            except OSError:
+                # On a full disk every try would leave its part, and keep the disk full.
+                temporary.unlink(missing_ok=True)
+                raise
             _fsync_folder(path.parent)
             _fsync_folder(self._folder)
         except OSError as error:
