@@ -43,15 +43,16 @@ class _Child:
         self.command = tuple(command)
         self.process: asyncio.subprocess.Process | None = None
         self.ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._released = False
 
     async def keep(self) -> None:
-        """Run until it leaves in good order. Raises ConfigurationError when it refuses to start."""
+        """Run until it leaves in good order, or was released. Raises ConfigurationError when it refuses to start."""
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE_S
-        while True:
+        while not self._released:
             started = loop.time()
             code = await self._run()
-            if code == 0:
+            if code == 0 or self._released:
                 return
             if code == _WRONG_USE:
                 raise ConfigurationError(f"a process of the group {self.share.group} cannot start; it says why above")
@@ -75,7 +76,8 @@ class _Child:
             self.kill()
 
     def release(self) -> None:
-        """Let it leave in good order."""
+        """Let it leave in good order. It is not started again, however it ends."""
+        self._released = True
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
 
@@ -89,7 +91,7 @@ class _Child:
 async def run_herd(shares: Sequence[Share], command: Callable[[Share], Sequence[str]], *, as_json: bool) -> None:
     """One process per share until SIGTERM, or until all have left. `command` are the arguments of `contactbus`.
 
-    Raises ConfigurationError when one of them refuses its configuration.
+    Raises ConfigurationError when one of them refuses its configuration; the others are let go in good order.
     """
     configure_logging("WARNING")
     children = [_Child(share, (sys.executable, "-m", "deploy.cli", *command(share))) for share in shares]
@@ -106,14 +108,13 @@ async def run_herd(shares: Sequence[Share], command: Callable[[Share], Sequence[
     try:
         running = asyncio.gather(*kept)
         await asyncio.wait({told, running}, return_when=asyncio.FIRST_COMPLETED)
-        if not told.done():
-            await running
-            return
         for child in children:
             child.release()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S + _SLACK_S):
                 await asyncio.gather(*(child.process.wait() for child in children if child.process is not None))
+        if running.done():
+            running.result()
     finally:
         for task in (told, said, *kept):
             task.cancel()

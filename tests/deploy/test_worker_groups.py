@@ -26,7 +26,8 @@ from bus.telemetry import Metrics
 from deploy import process as process_module
 from deploy.core import open_core
 from deploy.departments import GROUPS, build, topics_by_group
-from deploy.groups import InLanes
+from deploy.groups import InLanes, Share
+from deploy.herd import _Child  # pyright: ignore[reportPrivateUsage]
 from deploy.process import Process
 from deploy.settings import ProductSettings, load
 
@@ -255,6 +256,15 @@ async def test_a_group_of_two_processes_is_kept_alive_listed_drained_and_stopped
     assert await asyncio.wait_for(parent.wait(), LEAVES_S) == 0
     assert not alive(pid_of(other))
     assert other not in await house.members("desk")
+
+
+async def test_a_process_that_was_let_go_is_not_started_again_however_it_ends() -> None:
+    dies = "import sys; print('ready', flush=True); sys.stdin.read(); sys.exit(1)"
+    child = _Child(Share(group="front", workers=("intake",)), (sys.executable, "-c", dies))
+    kept = asyncio.create_task(child.keep())
+    assert await asyncio.wait_for(child.ready, 30) == b"ready\n"
+    child.release()
+    await asyncio.wait_for(kept, 10)
 
 
 async def test_nobody_is_left_behind_when_the_parent_is_killed(house: House) -> None:
