@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from bus.adapter.spool import SpoolSettings
 from bus.config import Layered, Secret
 from bus.delivery.sending_settings import SendingSettings
 from bus.log.kafka_settings import KafkaSettings
@@ -25,6 +26,7 @@ def setting_rows(layers: Layered, settings: ProductSettings) -> list[dict[str, s
     if bus.engine == "kafka":
         rows += _rows(layers, "kafka", layers.section("kafka", KafkaSettings))
         rows += _rows(layers, "postgres", layers.section("postgres", PostgresSettings))
+        rows += _rows(layers, "spool", layers.section("spool", SpoolSettings))
     for name in settings.channels:
         plugin = load_plugin(name)
         rows += _rows(layers, f"adapters.{name}", plugin_config(layers, plugin))

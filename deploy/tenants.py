@@ -32,25 +32,26 @@ def settings_of_tenants(
     each would work on the other's customers by its own rules.
     """
     found: dict[str, TenantSettings] = {}
-    grounds: dict[tuple[str, ...], str] = {}
+    grounds: dict[str, str] = {}
     for name, tenant in file.tenants.items():
         layers = load(path.parent / tenant.config, environment, dict(flags))
         product: ProductSettings = layers.section("product", ProductSettings)
         if product.tenant != name:
             raise ConfigurationError(f"[tenants.{name}] {tenant.config} is of the tenant {product.tenant!r}")
-        ground = _ground(layers, product)
-        if ground in grounds:
-            raise ConfigurationError(
-                f"the tenants {grounds[ground]} and {name} share {ground[0]}; give each one of its own"
-            )
-        grounds[ground] = name
+        for ground in _grounds(layers, product):
+            if ground in grounds:
+                raise ConfigurationError(
+                    f"the tenants {grounds[ground]} and {name} share {ground}; give each one of its own"
+                )
+            grounds[ground] = name
         found[name] = TenantSettings(name=name, layers=layers, product=product)
     return found
 
 
-def _ground(layers: Layered, product: ProductSettings) -> tuple[str, ...]:
+def _grounds(layers: Layered, product: ProductSettings) -> set[str]:
+    """What must be one tenant's alone. Brokers are one cluster when tenants name any of them in common."""
     bus: BusSettings = layers.section("bus", BusSettings)
     if bus.engine == "embedded":
-        return (f"the data folder {product.data_dir.resolve()}",)
+        return {f"the data folder {product.data_dir.resolve()}"}
     kafka: KafkaSettings = layers.section("kafka", KafkaSettings)
-    return (f"the topic_prefix {kafka.topic_prefix!r} on {', '.join(kafka.bootstrap)}",)
+    return {f"the topic_prefix {kafka.topic_prefix!r} on {address}" for address in kafka.bootstrap}

@@ -162,6 +162,10 @@ def test_tenants_share_no_ground(tmp_path: Path) -> None:
     write(f'{kafka}"house."', f'{kafka}"house."')
     with pytest.raises(ConfigurationError, match=r"topic_prefix 'house\.'"):
         settings_of_tenants(file, tmp_path / "groups.toml", {}, {})
+    # One cluster, of which each names other brokers first.
+    write(f'{kafka}"house."\nbootstrap = ["a:1", "b:1"]', f'{kafka}"house."\nbootstrap = ["b:1", "c:1"]')
+    with pytest.raises(ConfigurationError, match=r"topic_prefix 'house\.' on b:1"):
+        settings_of_tenants(file, tmp_path / "groups.toml", {}, {})
     (tmp_path / "bank.toml").write_text('[product]\ntenant = "shop"\ndata = "two"')
     with pytest.raises(ConfigurationError, match="of the tenant 'shop'"):
         settings_of_tenants(file, tmp_path / "groups.toml", {}, {})
