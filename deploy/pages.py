@@ -31,7 +31,7 @@ def add_pages(process: Process, *, base_url: str, mailbox: Any = None) -> Pages:
     desk = add_desk(process)
     start = StartPages(_start_services(process, base_url, mailbox, _has_relay(process)))
     process.http.add_routes(start.routes())
-    process.core.supervisor.run("start page", start.follow, restart=False)
+    process.core.supervisor.run("start page", start.follow)
     return Pages(desk, start)
 
 

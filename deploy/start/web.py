@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from bus.log.port import TopicPartition
+from bus.log.topics import topic
 from bus.message import encode
 from bus.web import own_origin, page_file, page_headers, static_files
 from bus.web.feed import FeedItem, stream
@@ -66,7 +67,7 @@ class StartPages:
         self._topics = watched_topics(list(services.channels))
         # From the beginning in the demo, so that a page opened late, or after a new start, has something to tell.
         # The position is taken now: whatever comes in before `follow` runs is not missed.
-        places = [TopicPartition(topic, partition) for topic in self._topics for partition in range(_PARTITIONS)]
+        places = [TopicPartition(name, number) for name in self._topics for number in range(topic(name).partitions)]
         self._tail = services.log.tail(self._topics, after=dict.fromkeys(places, -1) if services.demo else None)
 
     def routes(self) -> list[web.RouteDef]:
@@ -94,12 +95,17 @@ class StartPages:
 
     async def follow(self) -> None:
         """Read the log and tell the pages. Never ends; run it under supervision."""
-        async for record in self._tail:
-            journey = self._board.observe(record)
-            if journey is None:
-                continue
-            for watcher in self._watching:
-                watcher.tell(journey)
+        try:
+            async for record in self._tail:
+                journey = self._board.observe(record)
+                if journey is None:
+                    continue
+                for watcher in self._watching:
+                    watcher.tell(journey)
+        except Exception:
+            # Followed anew from here: a page that only shows may miss what comes in meanwhile.
+            self._tail = self._services.log.tail(self._topics)
+            raise
 
     async def close(self) -> None:
         """End all feeds."""
@@ -241,10 +247,6 @@ class _Watcher:
         self._something.clear()
         moved, self._moved = self._moved, {}
         return list(moved.values())
-
-
-_PARTITIONS = 8
-"""Partitions of every topic of the way (`bus.log.topics.Topic`)."""
 
 
 def _json(value: object, status: int = 200) -> web.Response:
