@@ -38,11 +38,11 @@ _RIGHTS = {
     "alembic_version": "SELECT",
     # What was done to a dead letter stays known.
     "dead_letter_audit": "SELECT, INSERT",
-    # What was decided is never decided otherwise.
     # Who agreed, and who wants to be left alone, stays known.
     "consent_ledger": "SELECT, INSERT",
     # Who was taken for whom, by whom and why, stays known.
     "person_change": "SELECT, INSERT",
+    # What was decided is never decided otherwise.
     "inbox": "SELECT, INSERT, DELETE",
     "outbox": "SELECT, INSERT, DELETE",
     "appended_once": "SELECT, INSERT, DELETE",

@@ -18,12 +18,16 @@ __all__ = ["upgrade"]
 _MIGRATION_LOCK = 0x636F6E74
 """Key of the advisory lock under which the schema of a database changes."""
 
+_LOCK_S = 30
+"""For another process to bring the schema there: some seconds on a busy machine."""
+
 
 def upgrade(settings: PostgresSettings) -> None:
     """Bring the database to `HEAD` as its owner, or without an owner's connection string see that somebody did.
 
     Processes that start together wait for the first one. Blocks; raises ConfigurationError when the schema is another
-    one or the owner may not do what is needed, TransientError when the server cannot be reached.
+    one, a connection string is none or the owner may not do what is needed, TransientError when the server cannot be
+    reached, lets nobody in, or somebody else's change of the schema does not come to an end.
     """
     try:
         if settings.owner_dsn:
@@ -35,12 +39,18 @@ def upgrade(settings: PostgresSettings) -> None:
                 row = None
             _refuse_unsafe(connection)
     except psycopg.OperationalError as error:
-        raise TransientError(f"the database cannot be reached: {type(error).__name__}") from error
+        reason = type(error).__name__
+        raise TransientError(f"the database cannot be reached, or does not let us in: {reason}") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             "[postgres] owner_dsn must own the database and may need CREATEROLE;"
             f" or make the role {settings.application_role} beforehand"
         ) from error
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None:
+            raise
+        # The driver's own words would quote the string, and with it the password.
+        raise ConfigurationError("[postgres] dsn or owner_dsn cannot be read as a connection string") from None
     if row is None or row[0] != HEAD:
         found = row[0] if row else "none"
         raise ConfigurationError(
@@ -57,7 +67,9 @@ def _upgrade(settings: PostgresSettings) -> None:
         return psycopg.connect(settings.owner_dsn, connect_timeout=round(settings.connect_timeout_s))
 
     with connect() as connection:
-        # Until the end of the transaction: whoever comes second finds everything done.
+        # Until the end of the transaction: whoever comes second finds everything done. One that stands still with the
+        # lock in its hands must not keep a gateway's doors shut.
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_S}s'")
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
         if _current(connection) == HEAD:
             if not _is_known(connection, settings.application_role):
