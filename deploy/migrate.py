@@ -47,7 +47,6 @@ __all__ = ["Carried", "migrate", "refuse_half_carried"]
 _MARK, _DONE = "carrying-over-from", "carried-over-at"
 _OWN = ("process_member", "installation")
 """Tables about the running house itself: the new one has its own."""
-_FILES = ("signing.key", "twilio_auth_token", "blobs", "post")
 
 Say = Callable[[str], None]
 

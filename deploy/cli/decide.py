@@ -6,7 +6,16 @@ from typing import IO, Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 __all__ = ["campaigns", "policy"]
 
@@ -84,7 +93,7 @@ async def campaigns_start(file: IO[bytes], data: Path | None, config_file: Path 
     from workers.packs import load
     from workers.sales import campaign_from_toml, start_campaign
 
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     account = plugin_config(layers, load_plugin("email")).address
     campaign = campaign_from_toml(file.read(), load(settings.pack), account=account)
     async with opened(layers, settings) as core:

@@ -97,7 +97,7 @@ _spool_option = click.option(
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Records that could not be handled. Each has a case at the desk as well."""
+    """Records that could not be handled. Those that carry a contact have a case at the desk as well."""
 
 
 @dead_letters.command("list")
@@ -112,9 +112,7 @@ async def dead_letters_list(data: Path | None, config_file: Path | None, spool: 
     from deploy.looking import opened_letters
 
     async with opened_letters(*read_settings(config_file, data_flags(data)), spool=spool) as (store, _):
-        rows = [{**row, "value": None} for row in map(dict, await list_dead_letters(store))]
-    for row in rows:
-        del row["value"]
+        rows = [{name: row[name] for name in row if name != "value"} for row in await list_dead_letters(store)]
     if as_json:
         print_json(rows)
         return

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 __all__ = ["config", "doctor", "migrate"]
 
@@ -17,7 +26,7 @@ async def doctor(data: Path | None, config_file: Path | None, as_json: bool) -> 
     """Check this installation: what is missing, what follows from it, and how to mend it. Exit 1 when something is."""
     from deploy.doctor import examine
 
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     findings = await examine(layers, settings)
     if as_json:
         print_json(findings)
@@ -44,7 +53,7 @@ def config_show(origin: bool, data: Path | None, config_file: Path | None, as_js
     """Every setting in force. Secrets are not shown."""
     from deploy.showing import setting_rows
 
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     rows = setting_rows(layers, settings)
     if as_json:
         print_json(rows if origin else [{"name": row["name"], "value": row["value"]} for row in rows])
@@ -68,7 +77,7 @@ async def migrate(source: Path, data: Path | None, config_file: Path | None, as_
     from deploy.migrate import migrate as carry
 
     configure_logging("ERROR")
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     try:
         carried = await carry(layers, settings, source, SystemClock(), lambda text: click.echo(text, err=True))
     except TransientError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, read_settings
+from deploy.cli.common import async_command, data_flags, data_options, fail, read_settings
 
 __all__ = ["replay"]
 
@@ -65,7 +65,7 @@ async def replay(
     wanted = Range(start=start, end=end, ids=frozenset(ids))
     seen = different = 0
     new: list[Reply] = []
-    async with opened(*read_settings(config_file, {"product": {"data": str(data)} if data else {}})) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         worker = build(core, group)
         unknown = set(topics).difference(worker.topics)
         if unknown:

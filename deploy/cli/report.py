@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 __all__ = ["reports"]
 
@@ -58,7 +67,7 @@ async def reports(
         asked: Asked = asked_for(_iso(since), _iso(until), by, _chosen(only))
     except ValueError as error:
         fail(_WRONG[str(error)], code=2)
-    flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}}
+    flags = data_flags(data)
     async with opened(*read_settings(config_file, flags)) as core:
         hours = core.pack.policy.service.hours
         report = await read_asked(core.engine, core.settings.tenant, asked, now=core.clock.now(), hours=hours)

@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 __all__ = ["demo", "serve", "up"]
 
@@ -84,7 +93,7 @@ async def serve(
     """
     from deploy.up import run_part
 
-    flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}, "http": {}, "adapters": {"email": {}}}
+    flags = {**data_flags(data), "http": {}, "adapters": {"email": {}}}
     if http:
         flags["http"]["host"], flags["http"]["port"] = _address(http, "--http")
     if smtp:

@@ -5,13 +5,18 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 __all__ = ["staff"]
-
-
-def _flags(data: Path | None) -> dict[str, Any]:
-    return {"product": {"data": str(data)} if data else {}}
 
 
 @click.group()
@@ -52,7 +57,7 @@ async def staff_add(
         person = msgspec.convert({"name": name, "skills": levels, **fields}, Staff)
     except ValueError as error:
         fail(str(error), code=2)
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         departments, languages = core.pack.file.departments, core.pack.languages
         for what, given, known in (
             ("department", person.departments, departments),
@@ -77,7 +82,7 @@ async def staff_list(data: Path | None, config_file: Path | None, as_json: bool)
     from deploy.looking import opened
     from workers.desk.staff import People
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         found = await People(store=core.engine, clock=core.clock).all(core.settings.tenant)
     if as_json:
         print_json(found)
@@ -110,7 +115,7 @@ async def staff_remove(name: str, data: Path | None, config_file: Path | None, a
     from deploy.looking import opened
     from workers.desk.staff import People
 
-    async with opened(*read_settings(config_file, _flags(data))) as core:
+    async with opened(*read_settings(config_file, data_flags(data))) as core:
         removed = await People(store=core.engine, clock=core.clock).remove(core.settings.tenant, name)
     if not removed:
         fail(f"nobody called {name!r} works here")
@@ -133,7 +138,7 @@ async def staff_link(name: str, url: str, data: Path | None, config_file: Path |
     from workers.desk.login import login_url
     from workers.desk.staff import People
 
-    layers, settings = read_settings(config_file, _flags(data))
+    layers, settings = read_settings(config_file, data_flags(data))
     async with opened(layers, settings) as core:
         tenant = core.settings.tenant
         if await People(store=core.engine, clock=core.clock).one(tenant, name) is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, read_settings
+from deploy.cli.common import async_command, data_flags, data_options, fail, json_option, print_json, read_settings
 
 __all__ = ["chat", "phone"]
 
@@ -127,7 +127,7 @@ async def _call(
     from adapters.phone.simulator import CallFailed, Keys, Say, Wait, simulate_call
     from deploy.channels import load_plugin, plugin_config
 
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     config = plugin_config(layers, load_plugin("phone"))
     secret = Path(config.auth_token_file) if config.auth_token_file else settings.data_dir / TOKEN_FILE
     if not secret.exists():

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.cli.common import async_command, data_options, fail, json_option, print_json, print_table, read_settings
+from deploy.cli.common import (
+    async_command,
+    data_flags,
+    data_options,
+    fail,
+    json_option,
+    print_json,
+    print_table,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from bus.config import Layered
@@ -57,7 +66,7 @@ async def workers_run(
     """
     from deploy.up import run_part
 
-    flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}}
+    flags = data_flags(data)
     if groups_file is not None:
         if config_file is not None:
             fail("--groups names the settings of its tenants itself; leave --config out", code=2)
@@ -204,7 +213,7 @@ async def workers_rewind(moment: str, data: Path | None, config_file: Path | Non
     from deploy.settings import BusSettings
 
     configure_logging("ERROR")
-    layers, settings = read_settings(config_file, {"product": {"data": str(data)} if data else {}})
+    layers, settings = read_settings(config_file, data_flags(data))
     bus: BusSettings = layers.section("bus", BusSettings)
     if bus.engine != "kafka":
         fail("the embedded engine keeps records and progress in one file: there is nothing to rewind", code=2)
@@ -260,7 +269,7 @@ def _looked_at(
     groups_file: Path | None, tenant: str, data: Path | None, config_file: Path | None
 ) -> "list[tuple[Layered, ProductSettings]]":
     """The houses that a command looks at: of the settings, or of the tenants of a file."""
-    flags: dict[str, Any] = {"product": {"data": str(data)} if data else {}}
+    flags = data_flags(data)
     if groups_file is None:
         return [read_settings(config_file, flags)]
     from deploy.departments import GROUPS
