@@ -115,8 +115,8 @@ class Relay:
         self._room = asyncio.Event()
 
     async def run(self) -> None:
-        """Relay until cancelled. Raises (as a group) what makes the subscription useless, such as `Fenced` for good, and
-        whatever ended a lane: a partition that nobody publishes any more must not go unnoticed.
+        """Relay until cancelled. Raises, as a group, what makes the subscription useless (`Fenced` for good) and what
+        ended a lane: a partition that nobody publishes any more must not go unnoticed.
         """
         subscription = await self._engine.subscribe(GROUP, [self._topic], member=self._member)
         try:
