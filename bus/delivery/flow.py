@@ -1,44 +1,37 @@
 """The flow of records through one member of a group: lanes, decisions, transactions, parked keys.
 
-    add -> lanes (one record per key) -> prepare(batch) -> handle(record) each -> apply(batch) -> next of each lane
+    add -> lanes (one record per key) -> prepare(batch) -> handle(record) each -> commit(batch) -> next of each lane
 
-While one transaction runs, the outcomes of the next collect: the batch grows with the load and needs no timer. One flow
-lives as long as one membership; what is in it when the membership ends comes back from the log.
+One flow lives as long as one membership; what is in it when the membership ends comes back from the log.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence, Set
+from typing import Any
 
 import structlog
 
-from bus import faultpoints
-from bus.clock import Clock, to_micros
+from bus.clock import Clock
+from bus.delivery.committing import GroupCommit, Next, next_of
 from bus.delivery.deciding import Decided, Decider
+from bus.delivery.gauges import FlowGauges
 from bus.delivery.hands import Hand, Hands
 from bus.delivery.lanes import Lanes, Place, place_of
 from bus.delivery.limits import RunnerLimits
 from bus.delivery.outcome import NOTHING
-from bus.delivery.parking import Line, ParkedKeys, ParkedRecord
+from bus.delivery.parking import ParkedKeys, ParkedRecord
 from bus.delivery.retry import GiveUp, Park, TryAgain
+from bus.delivery.waking import Waking
 from bus.delivery.worker import Worker
-from bus.errors import Conflict, PermanentError, TransientError
-from bus.log.port import Delivery, StoredRecord, TopicPartition
-from bus.store.port import Effect, Result, Store
+from bus.errors import Conflict, PermanentError
+from bus.log.port import StoredRecord, TopicPartition
+from bus.store.port import Result, Store
 from bus.telemetry import Metrics
 
-__all__ = ["FAULTS", "Flow"]
+__all__ = ["Flow"]
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
-
-FAULTS = 10
-"""So often in a row may a fetch or a transaction fail for a reason that is not known to pass."""
-
-_LONGEST_PAUSE_S = 5.0
-"""Between two attempts to reach a store or a log that is away."""
 
 _LOOK_S = 0.25
 """A parked key is woken at most so late."""
@@ -63,26 +56,26 @@ class Flow:
     ) -> None:
         self._worker = worker
         self._group = worker.group
-        self._store = store
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
         self._decider = decider
         self._parking = parking
         self._lanes = Lanes()
+        self._waking = Waking(worker.group, parking, clock=clock, limits=limits, holds=self._lanes.holds)
+        self._gauges = FlowGauges(worker.group, metrics, clock)
         self._hands = Hands(self._work, name=worker.group, limit_s=limits.handle_s)
+        self._commit = GroupCommit(
+            worker.group, store, limits=limits, metrics=metrics, settle=self._settle, settled=self._go_on
+        )
         self._prepared: deque[StoredRecord] = deque()
         self._resting: dict[Place, tuple[StoredRecord, asyncio.TimerHandle]] = {}
-        self._decided: list[Decided] = []
-        self._applying = False
-        self._commit = asyncio.Event()
         self._moved = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._closed = False
         self._generations: dict[TopicPartition, int] = {}
         self._drained: dict[TopicPartition, int] = {}
-        self._measured: set[tuple[str, int]] = set()
 
     # For the runner.
 
@@ -103,7 +96,7 @@ class Flow:
 
     def start(self) -> Sequence[asyncio.Task[None]]:
         """What runs in the background. When one of these tasks ends, the flow has failed."""
-        parts = (self._apply_loop(), self._hands.watch(), self._look_after_parked())
+        parts = (self._commit.run(), self._hands.watch(), self._look_after_parked())
         return [asyncio.create_task(part, name=self._group) for part in parts]
 
     def raise_failure(self) -> None:
@@ -174,7 +167,7 @@ class Flow:
             await self._hands.dismiss()
         try:
             async with asyncio.timeout_at(commit_by):
-                while self._applying or self._decided:
+                while self._commit.busy:
                     await self._moved.wait()
         except TimeoutError:
             log.error("decided work was not committed in time and is done again", group=self._group)
@@ -198,10 +191,6 @@ class Flow:
             return False
         return True
 
-    async def pause(self, failures: int) -> None:
-        """Between two attempts at something that failed so often."""
-        await asyncio.sleep(min(self._limits.commit_retry_s * failures, _LONGEST_PAUSE_S))
-
     # Deciding.
 
     async def _work(self, hand: Hand) -> None:
@@ -213,7 +202,12 @@ class Flow:
                 record = self._prepared.popleft()
                 if self._prepared or self._lanes.ready:
                     self._hands.call()
-                self._follow(record, await self._decider.decide(hand, record))
+                alike = self._lanes.alike(record)
+                found = await self._decider.decide(hand, record)
+                self._follow(record, found)
+                if alike and isinstance(found, Decided) and found.verdict is None:
+                    for other in self._lanes.pull(record, alike):
+                        self._commit.add(Decided(other, NOTHING))
             elif batch := self._lanes.take(self._limits.batch):
                 if self._lanes.ready:
                     self._hands.call()
@@ -240,8 +234,7 @@ class Flow:
 
     def _follow(self, record: StoredRecord, found: Decided | TryAgain) -> None:
         if isinstance(found, Decided):
-            self._decided.append(found)
-            self._commit.set()
+            self._commit.add(found)
         elif self._gone(record):
             self._let_go(record)
             self._stir()
@@ -254,69 +247,30 @@ class Flow:
         self._prepared.append(record)
         self._hands.call()
 
-    # Applying.
-
-    async def _apply_loop(self) -> None:
-        while True:
-            await self._commit.wait()
-            self._commit.clear()
-            decided, self._decided = self._decided, []
-            if not decided:
-                continue
-            self._applying = True
-            faultpoints.reached("outcome.decided", self._group)
-            results = await self._apply([self._effect(each) for each in decided])
-            faultpoints.reached("outcome.applied", self._group)
-            words: Counter[str] = Counter()
-            for each, result in zip(decided, results, strict=True):
-                words[result.reason or ("nothing" if each.outcome is NOTHING else "done")] += 1
-                self._settle(each, result)
-            self._applying = False
-            for word, count in words.items():
-                self._metrics.handled.labels(self._group, word).inc(count)
-            self._stir()
-            self._hands.call()
-
-    def _effect(self, decided: Decided) -> Effect:
-        record = decided.record
-        if isinstance(record, ParkedRecord):
-            # Its delivery was finished when it was parked; what is guarded now is its row.
-            return Effect(outcome=decided.outcome)
-        return Effect(outcome=decided.outcome, source=Delivery.of(self._group, record))
-
-    async def _apply(self, effects: list[Effect]) -> Sequence[Result]:
-        failures = 0
-        while True:
-            try:
-                return await self._store.apply(effects)
-            except Exception as error:
-                failures += 1
-                log.error("transaction failed", group=self._group, attempt=failures, count=len(effects), exc_info=error)
-                if failures >= FAULTS and not isinstance(error, TransientError):
-                    raise
-                await self.pause(failures)
+    # Settling.
 
     def _settle(self, decided: Decided, result: Result) -> None:
+        record = decided.record
+        match next_of(decided, result):
+            case Next.LET_GO:
+                self._let_go(record)
+            case Next.LAID_ASIDE:
+                self._laid_aside(decided)
+            case Next.KEY_GOES_ON:
+                self._spawn(self._next_of_key(decided))
+            case Next.FOUND_DONE:
+                self._spawn(self._found_done(record))
+            case Next.ROW_MOVED:
+                self._spawn(self._next_of_key(decided, result))
+            case Next.REFUSED:
+                self._refused(decided, result)
+
+    def _laid_aside(self, decided: Decided) -> None:
         record, verdict = decided.record, decided.verdict
-        if result.applied:
-            if isinstance(verdict, Park):
-                if self._is_ours(record):
-                    note = self._parking.rest if isinstance(record, ParkedRecord) else self._parking.follow
-                    note(record, verdict.until)
-                self._let_go(record)
-            elif isinstance(record, ParkedRecord):
-                self._spawn(self._next_of_key(record))
-            else:
-                self._let_go(record)
-        elif result.reason == "fenced":
-            # The record belongs to another member now, who decides it anew; here it is only forgotten.
-            self._let_go(record)
-        elif result.reason == "duplicate":
-            self._spawn(self._found_done(record))
-        elif isinstance(record, ParkedRecord) and result.reason == "conflict":
-            self._spawn(self._next_of_key(record, decided))
-        else:
-            self._refused(decided, result)
+        if isinstance(verdict, Park) and self._is_ours(record):
+            note = self._parking.rest if isinstance(record, ParkedRecord) else self._parking.follow
+            note(record, verdict.until)
+        self._let_go(record)
 
     def _refused(self, decided: Decided, result: Result) -> None:
         record = decided.record
@@ -336,51 +290,31 @@ class Flow:
             await asyncio.sleep(_LOOK_S)
             if self._parking and self.room > 0:
                 for line in self._parking.due(self._clock.now(), self.room):
-                    await self._wake(line)
+                    first = await self._waking.wake(line)
+                    if first is not None:
+                        self._lanes.add([first])
+                        self._hands.call()
             looks += 1
             if looks % _MEASURE_EVERY == 0:
-                self._measure()
+                self._gauges.show(self._lanes, self._parking, self._generations)
 
-    async def _wake(self, line: Line) -> None:
-        followed = line.followed
-        first = await self._surely(lambda: self._parking.first(line))
-        if not self._parking.knows(line):
-            return
-        if first is not None:
-            self._lanes.add([first])
-            self._hands.call()
-        elif line.followed == followed and not self._lanes.holds(line.key):
-            self._parking.free(line)
-        else:
-            # A member before us released them all, while something was, or is being, parked behind: look again.
-            line.awake = False
-
-    async def _next_of_key(self, record: ParkedRecord, refused: Decided | None = None) -> None:
+    async def _next_of_key(self, decided: Decided, refused: Result | None = None) -> None:
         """What follows a parked record: the next of its key, or, when its own transaction was `refused`, itself."""
-        line = self._parking.line(record)
-        if line is not None and line.generation == record.generation:
-            first = await self._surely(lambda: self._parking.first(line))
-            same = first is not None and (first.offset, first.attempts) == (record.offset, record.attempts)
-            if refused is not None and same:
-                self._refused(refused, Result(applied=False, reason="conflict"))
-                return
-            if first is None:
-                self._parking.free(line)
-            self._let_go(record, first if self._parking.knows(line) else None)
-        else:
-            self._let_go(record)
-        self._stir()
-        self._hands.call()
+        record = decided.record
+        assert isinstance(record, ParkedRecord)
+        first = await self._waking.behind(record)
+        same = first is not None and (first.offset, first.attempts) == (record.offset, record.attempts)
+        if refused is not None and same:
+            self._refused(decided, refused)
+            return
+        self._let_go(record, first)
+        self._go_on()
 
     async def _found_done(self, record: StoredRecord) -> None:
-        """The record was finished by a member before us: perhaps by parking it, after we had looked."""
-        if self._is_ours(record) and self._parking.line(record) is None:
-            line = self._parking.rest(record, self._clock.now())
-            if await self._surely(lambda: self._parking.first(line)) is None:
-                self._parking.free(line)
+        if self._is_ours(record):
+            await self._waking.found_done(record)
         self._let_go(record)
-        self._stir()
-        self._hands.call()
+        self._go_on()
 
     # Small things.
 
@@ -399,6 +333,11 @@ class Flow:
         self._decider.forget(record)
         self._lanes.finish(record, then)
 
+    def _go_on(self) -> None:
+        """Something was settled: lanes may have their next record."""
+        self._stir()
+        self._hands.call()
+
     def _stir(self) -> None:
         """Tell whoever waits for something to be finished."""
         moved, self._moved = self._moved, asyncio.Event()
@@ -408,27 +347,3 @@ class Flow:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _surely(self, read: Callable[[], Awaitable[T]]) -> T:
-        """Read, as often as it takes."""
-        failures = 0
-        while True:
-            try:
-                return await read()
-            except Exception as error:
-                failures += 1
-                log.warning("parked records could not be read", group=self._group, attempt=failures, exc_info=error)
-                await self.pause(failures)
-
-    def _measure(self) -> None:
-        metrics, now = self._metrics, to_micros(self._clock.now())
-        metrics.lanes.labels(self._group).set(self._lanes.keys)
-        standing = self._parking.standing()
-        owned = {(place.topic, place.partition) for place in self._generations}
-        for place in self._measured | owned | standing.keys():
-            labels = (self._group, place[0], str(place[1]))
-            keys, oldest = standing.get(place, (0, now))
-            metrics.in_flight.labels(*labels).set(self._lanes.counts.get(place, 0))
-            metrics.parked_keys.labels(*labels).set(keys)
-            metrics.oldest_parked.labels(*labels).set(max(0, now - oldest) / 1e6)
-        self._measured = owned

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from bus.log.port import StoredRecord, TopicPartition
+from bus.log.topics import topic as declared
 
 __all__ = ["Lanes", "Place", "place_of"]
 
@@ -26,6 +27,7 @@ class Lanes:
         self._lanes: dict[str, deque[StoredRecord]] = {}
         self._ready: deque[StoredRecord] = deque()
         self._counts: dict[tuple[str, int], int] = {}
+        self._pulled: set[int] = set()
         self.size = 0
         """Records taken in and not yet finished."""
 
@@ -75,8 +77,28 @@ class Lanes:
         """Partitions that have at least `limit` records here: they are not to be read, so that the others have room."""
         return frozenset(TopicPartition(*partition) for partition, count in self._counts.items() if count >= limit)
 
+    def alike(self, record: StoredRecord) -> list[StoredRecord]:
+        """What waits behind the record at the head of a lane and says no more than it does (`Topic.alike`)."""
+        lane = self._lanes[record.key]
+        if len(lane) == 1 or not declared(record.topic).alike:
+            return []
+        return [other for other in lane if other is not record and other.topic == record.topic]
+
+    def pull(self, record: StoredRecord, others: Iterable[StoredRecord]) -> list[StoredRecord]:
+        """Take those of `others` that still wait behind a record out of its lane, to be finished beside it."""
+        wanted = {id(other) for other in others}
+        lane = self._lanes[record.key]
+        pulled = [other for other in lane if id(other) in wanted]
+        self._lanes[record.key] = deque(other for other in lane if id(other) not in wanted)
+        self._pulled.update(map(id, pulled))
+        return pulled
+
     def finish(self, record: StoredRecord, then: StoredRecord | None = None) -> None:
         """The record at the head of its lane is done; the next one of its key becomes ready: `then`, if given."""
+        if self._pulled and id(record) in self._pulled:
+            self._pulled.discard(id(record))
+            self._forget((record.topic, record.partition), 1)
+            return
         lane = self._lanes[record.key]
         if lane[0] is not record:
             raise ValueError("a record was finished that is not at the head of its lane")

@@ -2,7 +2,13 @@
 
 import msgspec
 
-__all__ = ["RunnerLimits"]
+__all__ = ["FAULTS", "RunnerLimits"]
+
+FAULTS = 10
+"""So often in a row may a fetch or a transaction fail for a reason that is not known to pass."""
+
+_LONGEST_PAUSE_S = 5.0
+"""Between two attempts to reach a store or a log that is away."""
 
 
 class RunnerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,3 +30,7 @@ class RunnerLimits(msgspec.Struct, frozen=True, kw_only=True):
     commit_s: float = 5.0
     commit_retry_s: float = 0.5
     handle_s: float = 120.0
+
+    def pause_s(self, failures: int) -> float:
+        """How long to wait before the next attempt at something that failed so often in a row."""
+        return min(self.commit_retry_s * failures, _LONGEST_PAUSE_S)

@@ -11,8 +11,8 @@ from bus import faultpoints
 from bus.clock import Clock
 from bus.delivery.dead_letters import DeskCase
 from bus.delivery.deciding import Decider
-from bus.delivery.flow import FAULTS, Flow
-from bus.delivery.limits import RunnerLimits
+from bus.delivery.flow import Flow
+from bus.delivery.limits import FAULTS, RunnerLimits
 from bus.delivery.parking import ParkedKeys
 from bus.delivery.retry import RetryPolicy
 from bus.delivery.worker import Worker
@@ -158,7 +158,7 @@ class WorkerRunner:
                 log.warning("fetch failed", group=self.group, attempt=failures, exc_info=error)
                 if failures >= FAULTS and not isinstance(error, TransientError):
                     raise
-                await flow.pause(failures)
+                await asyncio.sleep(self._limits.pause_s(failures))
                 continue
             if records:
                 faultpoints.reached("consume.fetched", self.group)
@@ -181,5 +181,5 @@ class WorkerRunner:
                 log.warning("parked records could not be read", group=self.group, attempt=failures, exc_info=error)
                 if self._stopping.is_set():
                     return ()
-                await flow.pause(failures)
+                await asyncio.sleep(self._limits.pause_s(failures))
         return records

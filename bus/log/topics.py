@@ -29,13 +29,15 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A declared topic.
 
     Every record of every topic is durable before whoever appends it is told so (docs/adr/0009).
-    `lane`: live or deferred. `keep_days`: retention; the log is a way, not an archive.
+    `lane`: live or deferred. `keep_days`: retention; the log is a way, not an archive. `alike`: its records only say
+    that it is time to look, so the decision of one holds for all of its key that were waiting when it was begun.
     """
 
     name: str
     partitions: int = 8
     lane: str = "deferred"
     keep_days: int = 7
+    alike: bool = False
 
 
 CONTACT_RECEIVED = "contact.received"
@@ -53,7 +55,8 @@ _CONTACTS_KEPT_DAYS = 28
 
 _FIXED = {
     CONTACT_RECEIVED: Topic(name=CONTACT_RECEIVED, keep_days=_CONTACTS_KEPT_DAYS),
-    **{name: Topic(name=name) for name in (CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG, CASE_OFFERS)},
+    **{name: Topic(name=name) for name in (CONTACT_IDENTIFIED, REPLY_STATUS, CASE_TIMER, CASE_LOG)},
+    CASE_OFFERS: Topic(name=CASE_OFFERS, alike=True),
 }
 
 

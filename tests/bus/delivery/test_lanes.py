@@ -3,9 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bus.delivery.lanes import Lanes
 from bus.log.port import StoredRecord, TopicPartition
+from bus.log.topics import CASE_OFFERS
 
 
 def record(offset: int, key: str, partition: int = 0) -> StoredRecord:
@@ -79,3 +81,45 @@ def test_every_order_of_finishing_keeps_the_order_of_each_key(keys: list[str], c
         lanes.finish(done)
     assert sum(map(len, seen.values())) == len(keys)
     assert all(offsets == sorted(offsets) for offsets in seen.values())
+
+
+def look(offset: int) -> StoredRecord:
+    return replace(record(offset, "shop"), topic=CASE_OFFERS)
+
+
+def test_records_that_say_the_same_are_finished_beside_the_first() -> None:
+    lanes = Lanes()
+    first, second, third = look(1), look(2), look(3)
+    lanes.add([first, second, third])
+    assert lanes.take(10) == [first]
+    waiting = lanes.alike(first)
+    later = look(4)
+    lanes.add([later])
+    assert lanes.pull(first, waiting) == [second, third]
+    lanes.finish(third)
+    lanes.finish(first)
+    assert lanes.take(10) == [later]
+    lanes.finish(second)
+    lanes.finish(later)
+    assert (lanes.size, lanes.keys, dict(lanes.counts)) == (0, 0, {})
+
+
+def test_what_was_given_back_meanwhile_is_not_finished_with_it() -> None:
+    lanes = Lanes()
+    first, second = look(1), look(2)
+    lanes.add([first, second])
+    lanes.take(10)
+    waiting = lanes.alike(first)
+    lanes.drop_waiting(lambda _: True)
+    lanes.add([again := look(2)])
+    assert lanes.pull(first, waiting) == []
+    lanes.finish(first)
+    assert lanes.take(10) == [again]
+
+
+def test_other_records_of_a_key_are_decided_one_by_one() -> None:
+    lanes = Lanes()
+    first = record(1, "a")
+    lanes.add([first, record(2, "a")])
+    lanes.take(10)
+    assert lanes.alike(first) == []

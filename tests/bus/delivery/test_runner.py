@@ -18,6 +18,7 @@ from bus.delivery.runner import RunnerLimits, WorkerRunner
 from bus.errors import PoisonError, TransientError
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
+from bus.log.topics import CASE_OFFERS
 from bus.message import Party, Reply, envelope
 from bus.store.schema import SQLITE, metadata
 from bus.store.sql import insert_ignore
@@ -139,6 +140,29 @@ async def test_keys_keep_their_order_while_many_are_handled_at_once(engine: Embe
     assert len(done) == 400
     assert most > 5
     assert max(watched.worker.batches) > 5
+
+
+async def test_records_that_say_the_same_are_decided_once_for_all_that_wait(engine: EmbeddedEngine) -> None:
+    rounds: list[str] = []
+
+    async def decide(stored: StoredRecord) -> Outcome:
+        rounds.append(stored.id)
+        if len(rounds) == 1:
+            raise TransientError("away")
+        return out(stored)
+
+    def look(number: int) -> Record:
+        return Record(topic=CASE_OFFERS, key="shop", value=b"{}", id=f"look/{number}")
+
+    worker = Worker(decide)
+    worker.topics = (CASE_OFFERS,)
+    await engine.append([look(n) for n in range(50)])
+    async with running(engine, worker) as watched:
+        await watched.until(1)
+        await engine.append([look(50)])
+        assert [stored.id for stored in await watched.until(2)] == ["out/look/0", "out/look/50"]
+    assert rounds == ["look/0", "look/0", "look/50"]
+    assert set((await engine.lag("g", [CASE_OFFERS])).values()) == {(0, 0.0)}
 
 
 async def test_a_transient_fault_delays_only_its_own_key(engine: EmbeddedEngine) -> None:
