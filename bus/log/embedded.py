@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from bus.clock import Clock, SystemClock, to_micros
+from bus.delivery.outcome import NOTHING
 from bus.log.embedded_append import Appender, entry_of
 from bus.log.embedded_apply import Applier, PlanReply
 from bus.log.embedded_groups import HEARTBEAT_S, Groups, Seat
@@ -199,6 +200,13 @@ class EmbeddedEngine:
     async def apply(self, effects: Sequence[Effect]) -> Sequence[Result]:
         if not effects:
             return []
+        # What changes nothing but progress is decided again after a power cut, to the same end: it can wait for others.
+        changes = any(effect.outcome is not NOTHING for effect in effects)
+        return await self._writer.submit(self._applier.prepare(effects), durable=changes, urgent=changes)
+
+    async def finish(self, deliveries: Sequence[Delivery]) -> Sequence[Result]:
+        """Count deliveries as finished, now and for good, with nothing else."""
+        effects = [Effect(outcome=NOTHING, source=delivery) for delivery in deliveries]
         return await self._writer.submit(self._applier.prepare(effects))
 
     # For subscriptions.

@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bus.delivery.outcome import NOTHING
 from bus.log.embedded_groups import Seat
 from bus.log.embedded_reads import Owned
 from bus.log.embedded_wake import Signal
 from bus.log.port import Delivery, Fenced, StoredRecord, TopicPartition
 from bus.log.progress import PartitionProgress
-from bus.store.port import Effect
 
 if TYPE_CHECKING:
     from bus.log.embedded import EmbeddedEngine
@@ -58,7 +56,7 @@ class EmbeddedSubscription:
             await self._signal.wait(left)
 
     async def commit(self, finished: Sequence[Delivery]) -> None:
-        results = await self._engine.apply([Effect(outcome=NOTHING, source=delivery) for delivery in finished])
+        results = await self._engine.finish(finished) if finished else ()
         if any(result.reason == "fenced" for result in results):
             raise Fenced(f"a partition of group {self.group} belongs to another member now")
 

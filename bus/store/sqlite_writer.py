@@ -26,6 +26,9 @@ T = TypeVar("T")
 MAX_BATCH = 4_096
 """Jobs after which a transaction takes no more: bounds how long the write lock is held."""
 
+_LAZY_S = 0.01
+"""How long work that is not urgent waits for other work to go with: several transactions of a busy process."""
+
 DEFAULT_FLOOR_BYTES = 268_435_456
 """256 MiB of free disk below which nothing new is accepted: what was accepted still needs room to be finished."""
 
@@ -156,6 +159,8 @@ class Writer:
         self._tick_s = tick_s
         self._loop = asyncio.get_running_loop()
         self._submitted: list[Job] = []
+        self._handing_over = False
+        self._lazy: asyncio.TimerHandle | None = None
         self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = WriteLock(folder)
@@ -177,9 +182,11 @@ class Writer:
         return reader
 
     def submit(
-        self, work: Callable[[Transaction], T], *, durable: bool = True, intake: bool = False
+        self, work: Callable[[Transaction], T], *, durable: bool = True, intake: bool = False, urgent: bool = True
     ) -> "asyncio.Future[T]":
         """Run `work` in the next transaction; the future is done once that is durable.
+
+        What is not `urgent` goes with other work, and alone only when there is none for a moment.
 
         Raises through the future what `work` raised, or StorageFull, TransientError, PermanentError. A future that is
         cancelled does not stop its job.
@@ -187,14 +194,23 @@ class Writer:
         if self._closed:
             raise TransientError("the engine is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        if not self._submitted:
+        self._submitted.append(Job(work, future, durable=durable, intake=intake))
+        if self._handing_over:
+            return future
+        if urgent:
             # Handed over when this turn of the loop ends: what wakes together is written together, and the writer
             # does not fight for the interpreter with those who still submit.
+            self._handing_over = True
             self._loop.call_soon(self._hand_over)
-        self._submitted.append(Job(work, future, durable=durable, intake=intake))
+        elif self._lazy is None:
+            self._lazy = self._loop.call_later(_LAZY_S, self._hand_over)
         return future
 
     def _hand_over(self) -> None:
+        self._handing_over = False
+        if self._lazy is not None:
+            self._lazy.cancel()
+            self._lazy = None
         if self._submitted:
             jobs, self._submitted = self._submitted, []
             self._jobs.put(jobs)

@@ -51,6 +51,18 @@ class TestJobs:
         assert await writer.submit(_put(1)) == 1
         assert _rows(tmp_path) == [(1, "x")]
 
+    async def test_what_is_not_urgent_goes_with_other_work(
+        self, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_writer, "_LAZY_S", 60.0)
+        lazy = writer.submit(lambda transaction: transaction, urgent=False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert await writer.submit(lambda transaction: transaction) is await lazy
+
+    async def test_what_is_not_urgent_does_not_wait_for_ever(self, writer: Writer) -> None:
+        assert await asyncio.wait_for(writer.submit(_put(1), urgent=False), 10) == 1
+
     async def test_a_failing_job_is_undone_alone(self, writer: Writer, tmp_path: Path) -> None:
         def half(transaction: Transaction) -> None:
             transaction.execute("INSERT INTO item VALUES (2,'half')")
