@@ -1,14 +1,13 @@
 """The conformance suite of stores that carry a log in the same transaction: what `bus.store.port` promises.
 
-Subclass `StoreConformance` and give it the fixture `engine`. State is kept in the house's own table of timers, used
-here as an ordinary table: `due` stands for a version, `value` for content.
+Subclass `StoreConformance` and give it the fixture `engine`. State is kept in rows of `bus.testing.store_rows`.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from bus.clock import from_micros, to_micros
 from bus.delivery.outcome import NOTHING, CancelTimer, Outcome, SetTimer, Write
@@ -17,41 +16,20 @@ from bus.log.tables import timer
 from bus.log.topics import reply_topic
 from bus.message import Party, Reply, decode
 from bus.store.port import Effect
-from bus.store.sql import insert_ignore, upsert
 from bus.testing.log_records import TARGET, TOPIC, records, records_of, take
+from bus.testing.store_rows import bumped, effect, ignored, lengthened, new, put, record, removed
 
 __all__ = ["StoreConformance"]
 
-_insert = insert(timer)
-_put = upsert(timer, ["id"])
-_ignore = insert_ignore(timer, ["id"])
 _bump = (
     update(timer)
     .where(timer.c.id == bindparam("b_id"), timer.c.due == bindparam("b_version"))
     .values(due=timer.c.due + 1, value=bindparam("b_value"))
 )
-_lengthen = update(timer).where(timer.c.id == bindparam("b_id")).values(key=timer.c.key + bindparam("b_text"))
-_remove = delete(timer).where(timer.c.id == bindparam("b_id"))
 _all = select(timer).order_by(timer.c.id)
 _one = select(timer.c.id, timer.c.due, timer.c.value).where(timer.c.id == bindparam("id"))
 _some = select(timer.c.id, timer.c.due)
 _listed = select(timer.c.id).where(timer.c.id.in_(bindparam("ids", expanding=True))).order_by(timer.c.id)
-
-
-def _row(name: str, version: int = 0, value: bytes = b"") -> dict[str, Any]:
-    return {"id": name, "due": version, "tenant": "shop", "topic": "t", "key": "k", "kind": "x", "value": value}
-
-
-def _write(name: str, version: int = 0) -> Write:
-    return Write(statement=_insert, params=_row(name, version))
-
-
-def _record(name: str, key: str = "k") -> Record:
-    return Record(topic=TARGET, key=key, value=name.encode(), id=name)
-
-
-def _effect(*writes: Write, emit: tuple[Record, ...] = (), source: Delivery | None = None) -> Effect:
-    return Effect(outcome=Outcome(writes=writes, emit=emit), source=source)
 
 
 class StoreConformance:
@@ -72,7 +50,7 @@ class StoreConformance:
     # Reading.
 
     async def test_what_is_applied_is_read(self, engine: Any) -> None:
-        (result,) = await engine.apply([_effect(_write("ä", 3))])
+        (result,) = await engine.apply([effect(new("ä", 3))])
         assert result.applied
         row = await engine.one(_one, {"id": "ä"})
         assert row is not None
@@ -82,7 +60,7 @@ class StoreConformance:
         assert [row["id"] for row in await engine.all(_all)] == ["ä"]
 
     async def test_reads_by_many_keys(self, engine: Any) -> None:
-        await engine.apply([_effect(*(_write(f"n{n}", n) for n in range(3000)))])
+        await engine.apply([effect(*(new(f"n{n}", n) for n in range(3000)))])
         found = await engine.by_keys(_some, timer.c.id, [f"n{n}" for n in range(0, 6000, 2)])
         assert sorted(row["due"] for row in found) == list(range(0, 3000, 2))
         assert await engine.by_keys(_some, timer.c.id, []) == []
@@ -91,10 +69,10 @@ class StoreConformance:
         assert [row["id"] for row in await engine.all(_listed, {"ids": ["n7"]})] == ["n7"]
 
     async def test_conflicting_inserts_are_resolved_as_declared(self, engine: Any) -> None:
-        await engine.apply([_effect(Write(statement=_put, params=_row("a", 1)))])
-        await engine.apply([_effect(Write(statement=_put, params=_row("a", 2, b"new")))])
-        (kept,) = await engine.apply([_effect(Write(statement=_ignore, params=_row("a", 9)))])
-        (guarded,) = await engine.apply([_effect(Write(statement=_ignore, params=_row("a", 9), expect=1))])
+        await engine.apply([effect(put("a", 1))])
+        await engine.apply([effect(put("a", 2, value=b"new"))])
+        (kept,) = await engine.apply([effect(ignored("a", 9))])
+        (guarded,) = await engine.apply([effect(ignored("a", 9, expect=1))])
         assert kept.applied
         assert (guarded.applied, guarded.reason) == (False, "conflict")
         row = await engine.one(_one, {"id": "a"})
@@ -103,14 +81,13 @@ class StoreConformance:
     # One transaction, each effect whole or not at all.
 
     async def test_a_failing_guard_undoes_its_own_effect_alone(self, engine: Any) -> None:
-        await engine.apply([_effect(_write("a"), _write("b"))])
-        stale = Write(statement=_bump, params={"b_id": "b", "b_version": 7, "b_value": b"!"}, expect=1)
-        fresh = Write(statement=_bump, params={"b_id": "a", "b_version": 0, "b_value": b"1"}, expect=1)
+        await engine.apply([effect(new("a"), new("b"))])
+        stale, fresh = bumped("b", 7), bumped("a", 0)
         results = await engine.apply(
             [
-                _effect(fresh, emit=(_record("first"),)),
-                _effect(_write("c"), stale, _write("d"), emit=(_record("second"),)),
-                _effect(_write("e"), emit=(_record("third"),)),
+                effect(fresh, emit=(record("first"),)),
+                effect(new("c"), stale, new("d"), emit=(record("second"),)),
+                effect(new("e"), emit=(record("third"),)),
             ]
         )
         assert [result.applied for result in results] == [True, False, True]
@@ -119,9 +96,9 @@ class StoreConformance:
         assert await self._emitted(engine) == ["first", "third"]
 
     async def test_two_effects_that_guard_the_same_version_only_one_applies(self, engine: Any) -> None:
-        await engine.apply([_effect(_write("a"))])
+        await engine.apply([effect(new("a"))])
         bumps = [
-            _effect(Write(statement=_bump, params={"b_id": "a", "b_version": 0, "b_value": b"%d" % n}, expect=1))
+            effect(Write(statement=_bump, params={"b_id": "a", "b_version": 0, "b_value": b"%d" % n}, expect=1))
             for n in range(5)
         ]
         results = await engine.apply(bumps)
@@ -130,19 +107,19 @@ class StoreConformance:
         assert (row["due"], row["value"]) == (1, b"0")
 
     async def test_a_row_that_exists_is_a_conflict_and_a_broken_statement_is_invalid(self, engine: Any) -> None:
-        await engine.apply([_effect(_write("a"))])
-        broken = _row("n")
-        broken["kind"] = None
+        await engine.apply([effect(new("a"))])
+        broken = new("n")
+        broken = Write(statement=broken.statement, params={**broken.params, "kind": None})
         missing = {"b_id": "a"}
         results = await engine.apply(
             [
-                _effect(_write("a"), emit=(_record("twice"),)),
-                _effect(Write(statement=_insert, params=broken), emit=(_record("null"),)),
-                _effect(Write(statement=_bump, params=missing), emit=(_record("missing"),)),
-                _effect(_write("lone \ud800 surrogate")),
-                _effect(emit=(Record(topic=TARGET, key="\ud800", value=b"", id="surrogate"),)),
-                _effect(emit=(Record(topic=TARGET, key="k", value="text", id="no bytes"),)),  # type: ignore[arg-type]
-                _effect(_write("fine"), emit=(_record("fine"),)),
+                effect(new("a"), emit=(record("twice"),)),
+                effect(broken, emit=(record("null"),)),
+                effect(Write(statement=_bump, params=missing), emit=(record("missing"),)),
+                effect(new("lone \ud800 surrogate")),
+                effect(emit=(Record(topic=TARGET, key="\ud800", value=b"", id="surrogate"),)),
+                effect(emit=(Record(topic=TARGET, key="k", value="text", id="no bytes"),)),  # type: ignore[arg-type]
+                effect(new("fine"), emit=(record("fine"),)),
             ]
         )
         assert [result.reason for result in results] == ["conflict", *["invalid"] * 5, ""]
@@ -152,13 +129,12 @@ class StoreConformance:
 
     async def test_effects_and_writes_are_applied_in_the_order_given(self, engine: Any) -> None:
         def add(text: str) -> Write:
-            return Write(statement=_lengthen, params={"b_id": "a", "b_text": text}, expect=1)
+            return lengthened("a", text)
 
-        put = Write(statement=_insert, params=_row("a"), expect=1)
-        gone = Write(statement=_remove, params={"b_id": "a"}, expect=1)
+        come, gone = new("a", expect=1), removed("a", expect=1)
         # Each of these works only after the one before: a store that sorts writes by statement fails here.
         results = await engine.apply(
-            [_effect(put, add("1"), gone), _effect(put, gone, put), _effect(add("2"), add("3"))]
+            [effect(come, add("1"), gone), effect(come, gone, come), effect(add("2"), add("3"))]
         )
         assert [result.applied for result in results] == [True, True, True]
         assert [row["key"] for row in await engine.all(_all)] == ["k23"]
@@ -169,10 +145,10 @@ class StoreConformance:
         await engine.append(records(20))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
         fetched = await take(subscription, 20)
-        stale = Write(statement=_bump, params={"b_id": "none", "b_version": 0, "b_value": b""}, expect=1)
+        stale = bumped("none", 0)
         results = await engine.apply(
             [
-                _effect(*((stale,) if n % 4 == 0 else ()), emit=(_record(r.id, r.key),), source=Delivery.of("g", r))
+                effect(*((stale,) if n % 4 == 0 else ()), emit=(record(r.id, r.key),), source=Delivery.of("g", r))
                 for n, r in enumerate(fetched)
             ]
         )
@@ -188,10 +164,10 @@ class StoreConformance:
     async def test_a_delivery_is_finished_once(self, engine: Any) -> None:
         await engine.append(records(1))
         subscription = await engine.subscribe("g", [TOPIC], member="m")
-        (record,) = await take(subscription, 1)
-        effect = _effect(emit=(_record("out"),), source=Delivery.of("g", record))
-        first = await engine.apply([effect, effect])
-        (later,) = await engine.apply([effect])
+        (fetched,) = await take(subscription, 1)
+        twice = effect(emit=(record("out"),), source=Delivery.of("g", fetched))
+        first = await engine.apply([twice, twice])
+        (later,) = await engine.apply([twice])
         assert [result.reason for result in (*first, later)] == ["", "duplicate", "duplicate"]
         assert await self._emitted(engine) == ["out"]
 
@@ -203,7 +179,7 @@ class StoreConformance:
         await two.fetch(0, 0)
         lost = {place.partition for place in two.generations}
         results = await engine.apply(
-            [_effect(_write(r.id), emit=(_record(r.id, r.key),), source=Delivery.of("g", r)) for r in fetched]
+            [effect(new(r.id), emit=(record(r.id, r.key),), source=Delivery.of("g", r)) for r in fetched]
         )
         assert lost
         assert [result.reason for result in results] == ["fenced" if r.partition in lost else "" for r in fetched]
@@ -216,7 +192,7 @@ class StoreConformance:
         subscription = await engine.subscribe("g", [TOPIC], member="m")
         fetched = await take(subscription, 5)
         await subscription.close()
-        results = await engine.apply([_effect(_write(r.id), source=Delivery.of("g", r)) for r in fetched])
+        results = await engine.apply([effect(new(r.id), source=Delivery.of("g", r)) for r in fetched])
         assert {result.reason for result in results} == {"fenced"}
         assert await engine.all(_all) == []
 
@@ -246,7 +222,7 @@ class StoreConformance:
         assert [(row["id"], from_micros(row["due"]), row["value"], row["topic"]) for row in rows] == [
             ("a", later, b"v", "case.timer")
         ]
-        stale = Write(statement=_bump, params={"b_id": "none", "b_version": 0, "b_value": b""}, expect=1)
+        stale = bumped("none", 0)
         await engine.apply([timers(CancelTimer(id="a"), set_timer("c", due), writes=(stale,))])
         assert [row["id"] for row in await engine.all(_all)] == ["a"]
 

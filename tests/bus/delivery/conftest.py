@@ -1,23 +1,32 @@
-"""Runners for tests: members of one group on the engine under test, made of a function that decides."""
+"""Runners for tests: members of one group, made of a function that decides; and senders, driven by hand."""
 
 import asyncio
 import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import structlog
+from msgspec.structs import replace
 
+from bus.adapter.contract import Accepted, ChannelAdapter, Health, Manifest, SendResult
 from bus.delivery import flow as flow_module
+from bus.delivery import ledger
 from bus.delivery.dead_letters import DeskCase
-from bus.delivery.outcome import Outcome
+from bus.delivery.outcome import Outcome, Write
 from bus.delivery.retry import RetryPolicy
 from bus.delivery.runner import RunnerLimits, WorkerRunner
+from bus.delivery.sender import Sender
+from bus.delivery.sending_settings import SendingSettings
 from bus.log.embedded import EmbeddedEngine
 from bus.log.port import Record, StoredRecord
+from bus.message import Party, Reply, Status, decode
+from bus.store.permission import consent_write
+from bus.store.port import Effect
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_tables import outbox
 from bus.telemetry import Metrics
@@ -172,3 +181,159 @@ def emitted(store: Any) -> Callable[[str], Awaitable[list[bytes]]]:
         return [record.value for partition in range(8) for record in await store.read(topic, partition)]
 
     return read
+
+
+ANSWER = Reply(
+    id="r-1",
+    tenant="shop",
+    case="k-1",
+    channel="email",
+    account="hilfe@shop.example",
+    person="p-1",
+    to=Party(kind="email", address="g@x.example"),
+    text="Guten Tag",
+    language="de",
+    heard=1,
+    answers=("c-1",),
+)
+
+
+class Channel:
+    """An adapter that answers as told, one after the other, and then takes everything."""
+
+    def __init__(self, answers: Sequence[SendResult | Exception] = (), **manifest: Any) -> None:
+        rules = {"name": "email", "kind": "deferred", "resolve_unknown": "resend-same-id"}
+        self.manifest = Manifest(**{**rules, **manifest})
+        self.answers = list(answers)
+        self.attempts: list[tuple[str, int]] = []
+        """The replies that it was asked to send, and the number of each attempt."""
+
+    @property
+    def sent(self) -> list[str]:
+        """The replies that it was asked to send."""
+        return [reply for reply, _ in self.attempts]
+
+    def routes(self) -> list[Any]:
+        return []
+
+    async def receive(self) -> None: ...
+
+    async def send(self, reply: Reply, attempt: int) -> SendResult:
+        self.attempts.append((reply.id, attempt))
+        answer = self.answers.pop(0) if self.answers else Accepted()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def probe(self) -> Health:
+        return Health(ok=True)
+
+    async def close(self) -> None: ...
+
+
+class Dispatch:
+    """A sender over a real store, driven by hand. Where no reply is named, the last one planned is meant."""
+
+    def __init__(self, store: Any, clock: FakeClock, adapter: Any, settings: SendingSettings | None = None) -> None:
+        self.store, self.clock, self.adapter = store, clock, adapter
+        self.metrics = Metrics()
+        self.sender = Sender(adapter, store=store, clock=clock, metrics=self.metrics, settings=settings)
+        self._records: dict[str, Record] = {}
+        self._last = ANSWER
+
+    def reply(self, **change: Any) -> Reply:
+        """The answer of these tests, changed."""
+        return replace(ANSWER, **change)
+
+    async def plan(self, reply: Reply = ANSWER, **headers: str) -> None:
+        """Write a reply into the ledger; its record waits for `handle`."""
+        rows, (record,) = ledger.plan(reply, self.clock.now(), headers)
+        self._records[reply.id], self._last = record, reply
+        await self.write(*rows)
+
+    async def write(self, *writes: Write) -> bool:
+        """Whether these rows could be written."""
+        return await self.apply(Outcome(writes=writes))
+
+    async def agree(self, *, channel: str = "email", since: datetime | None = None, days: int = 30) -> None:
+        """The person agrees to advertising."""
+        granted = since or self.clock.now()
+        consent = consent_write(
+            tenant="shop",
+            person="p-1",
+            purpose="marketing",
+            channel=channel,
+            evidence="form",
+            granted_at=granted,
+            expires_at=granted + timedelta(days=days),
+        )
+        assert await self.write(consent)
+
+    async def decide(self, reply: Reply | None = None) -> Outcome:
+        """What the sender makes of the record of a reply as it was planned."""
+        record = self._records[(reply or self._last).id]
+        return await self.sender.handle(
+            StoredRecord(
+                topic=record.topic,
+                partition=0,
+                offset=1,
+                at=0,
+                key=record.key,
+                value=record.value,
+                id=record.id,
+                headers=dict(record.headers),
+            )
+        )
+
+    async def apply(self, outcome: Outcome) -> bool:
+        """Whether an outcome could be applied."""
+        (result,) = await self.store.apply([Effect(outcome=outcome)])
+        return result.applied
+
+    async def handle(self, reply: Reply | None = None) -> Outcome:
+        """As the runner does it: decide, then apply what was decided."""
+        outcome = await self.decide(reply)
+        assert await self.apply(outcome)
+        return outcome
+
+    async def row(self, reply: Reply | None = None) -> Any:
+        """The ledger's row."""
+        return await self.store.one(ledger.reply_row, {"reply": (reply or self._last).id})
+
+    async def standing(self, reply: Reply | None = None) -> tuple[str, str]:
+        """State and reason."""
+        row = await self.row(reply)
+        return row["state"], row["reason"]
+
+    async def tried(self) -> tuple[str, int]:
+        """State and number of attempts."""
+        row = await self.row()
+        return row["state"], row["attempt"]
+
+    @staticmethod
+    def failures(outcome: Outcome) -> list[str]:
+        """Why replies failed for good, as an outcome reports it."""
+        found = [decode(record.value, Status) for record in outcome.emit]
+        return [status.reason for status in found if status.state == "failed" and status.permanent]
+
+
+@pytest.fixture
+def dispatch(clock: FakeClock) -> Callable[[Any, ChannelAdapter], Dispatch]:
+    """`dispatch(store, adapter)`."""
+    return lambda store, adapter: Dispatch(store, clock, adapter)
+
+
+@pytest.fixture
+def bench(engine: EmbeddedEngine, clock: FakeClock) -> Callable[..., Dispatch]:
+    """`bench(*answers, **manifest)`: what becomes of a reply by what its channel answers, on the embedded engine."""
+    return lambda *answers, **manifest: Dispatch(engine, clock, Channel(answers, **manifest))
+
+
+@pytest.fixture
+def office(store: Any, clock: FakeClock) -> Callable[..., Dispatch]:
+    """`office(kind, **settings)`: what is asked before a sending begins, on a store of each kind."""
+
+    def opened(kind: str = "deferred", **settings: Any) -> Dispatch:
+        return Dispatch(store, clock, Channel(kind=kind, replies_per_minute=60), SendingSettings(**settings))
+
+    return opened

@@ -3,104 +3,18 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 
-from bus.adapter.contract import Accepted, Health, Manifest, Refused, RetryLater, SendResult, Unknown
+from bus.adapter.contract import Accepted, Refused, RetryLater, Unknown
 from bus.clock import to_micros
-from bus.delivery.ledger import begin_sending, plan, reply_row
+from bus.delivery.ledger import begin_sending
 from bus.delivery.outcome import Outcome, SetTimer
-from bus.delivery.sender import Sender
 from bus.errors import TransientError
 from bus.log.embedded import EmbeddedEngine
-from bus.log.port import StoredRecord
-from bus.message import Party, Reply, Status, decode
-from bus.store.permission import consent_write, recipient_key, withdrawal_write
+from bus.message import Reply, Status, decode
+from bus.store.permission import recipient_key, withdrawal_write
 from bus.store.port import Effect
-from bus.telemetry import Metrics
 from bus.testing.clock import FakeClock
-
-REPLY = Reply(
-    id="r-1",
-    tenant="shop",
-    case="k-1",
-    channel="email",
-    account="hilfe@shop.example",
-    person="p-1",
-    to=Party(kind="email", address="g@x"),
-    text="Guten Tag",
-    language="de",
-)
-
-
-class Adapter:
-    """Answers as told and remembers what it was asked to send."""
-
-    def __init__(
-        self, *answers: SendResult | Exception, resolve_unknown: Any = "resend-same-id", kind: str = "deferred"
-    ) -> None:
-        self.manifest = Manifest(name="email", kind=kind, resolve_unknown=resolve_unknown)
-        self.answers = list(answers)
-        self.sent: list[tuple[str, int]] = []
-
-    def routes(self) -> list[Any]:
-        return []
-
-    async def receive(self) -> None: ...
-
-    async def send(self, reply: Reply, attempt: int) -> SendResult:
-        self.sent.append((reply.id, attempt))
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def probe(self) -> Health:
-        return Health(ok=True)
-
-    async def close(self) -> None: ...
-
-
-class Bench:
-    """A sender over the real engine, driven by hand."""
-
-    def __init__(self, engine: EmbeddedEngine, clock: FakeClock, adapter: Adapter) -> None:
-        self.engine, self.clock, self.adapter = engine, clock, adapter
-        self.metrics = Metrics()
-        self.sender = Sender(adapter, store=engine, clock=clock, metrics=self.metrics)
-        self.record: StoredRecord | None = None
-
-    async def plan(self, reply: Reply = REPLY, **headers: str) -> None:
-        rows, (record,) = plan(reply, self.clock.now(), headers)
-        await self.engine.apply([Effect(outcome=Outcome(writes=tuple(rows)))])
-        self.record = StoredRecord(
-            topic=record.topic,
-            partition=0,
-            offset=1,
-            at=0,
-            key=record.key,
-            value=record.value,
-            id=record.id,
-            headers=dict(record.headers),
-        )
-
-    async def handle(self) -> Outcome:
-        """Handle the planned reply's record as the runner would, and apply the outcome."""
-        assert self.record is not None
-        outcome = await self.sender.handle(self.record)
-        (result,) = await self.engine.apply([Effect(outcome=outcome)])
-        assert result.applied
-        return outcome
-
-    async def state(self, reply: str = REPLY.id) -> tuple[str, int]:
-        row = await self.engine.one(reply_row, {"reply": reply})
-        assert row is not None
-        return row["state"], row["attempt"]
-
-
-@pytest.fixture
-def bench(engine: EmbeddedEngine, clock: FakeClock) -> Any:
-    return lambda *answers, **options: Bench(engine, clock, Adapter(*answers, **options))
 
 
 def statuses(outcome: Outcome) -> list[tuple[str, bool]]:
@@ -113,8 +27,8 @@ async def test_a_reply_is_sent_once_however_often_its_record_comes(bench: Any) -
     await desk.plan()
     assert statuses(await desk.handle()) == [("accepted", False)]
     assert await desk.handle() == Outcome()
-    assert desk.adapter.sent == [("r-1", 1)]
-    assert await desk.state() == ("accepted", 1)
+    assert desk.adapter.attempts == [("r-1", 1)]
+    assert await desk.tried() == ("accepted", 1)
 
 
 async def test_the_first_answer_is_measured_from_when_the_customer_was_heard(bench: Any, clock: FakeClock) -> None:
@@ -130,7 +44,7 @@ async def test_refused_goes_back_to_work(bench: Any) -> None:
     desk = bench(Refused(reason="no such address"))
     await desk.plan()
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert await desk.state() == ("refused", 1)
+    assert await desk.tried() == ("refused", 1)
 
 
 async def test_later_waits_on_a_timer_that_brings_the_same_reply(bench: Any, clock: FakeClock) -> None:
@@ -140,10 +54,10 @@ async def test_later_waits_on_a_timer_that_brings_the_same_reply(bench: Any, clo
     (timer,) = outcome.timers
     assert isinstance(timer, SetTimer)
     assert (timer.topic, timer.due - clock.now()) == ("reply.email", timedelta(seconds=300))
-    assert decode(timer.value, Reply) == REPLY
-    assert await desk.state() == ("planned", 1)
+    assert decode(timer.value, Reply) == desk.reply()
+    assert await desk.tried() == ("planned", 1)
     await desk.handle()
-    assert await desk.state() == ("accepted", 2)
+    assert await desk.tried() == ("accepted", 2)
 
 
 @pytest.mark.parametrize("answer", [Unknown(reason="cut after the dot"), RuntimeError("boom")])
@@ -152,10 +66,10 @@ async def test_in_doubt_is_tried_once_more_and_then_a_person_decides(bench: Any,
     await desk.plan()
     (timer,) = (await desk.handle()).timers
     assert timer.due - clock.now() == timedelta(minutes=15)
-    assert await desk.state() == ("unknown", 1)
+    assert await desk.tried() == ("unknown", 1)
     clock.advance(900)
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert await desk.state() == ("failed", 2)
+    assert await desk.tried() == ("failed", 2)
     assert await desk.handle() == Outcome()
 
 
@@ -166,10 +80,10 @@ async def test_a_reply_in_doubt_rests_however_often_its_record_comes(bench: Any,
     clock.advance(600)
     (timer,) = (await desk.handle()).timers
     assert timer.due - clock.now() == timedelta(minutes=5)
-    assert desk.adapter.sent == [("r-1", 1)]
+    assert desk.adapter.attempts == [("r-1", 1)]
     clock.advance(300)
     await desk.handle()
-    assert await desk.state() == ("accepted", 2)
+    assert await desk.tried() == ("accepted", 2)
 
 
 async def test_attempts_that_were_certainly_not_sent_leave_the_second_try_of_one_in_doubt(
@@ -179,28 +93,26 @@ async def test_attempts_that_were_certainly_not_sent_leave_the_second_try_of_one
     await desk.plan()
     for _ in range(3):
         await desk.handle()
-    assert await desk.state() == ("unknown", 3)
+    assert await desk.tried() == ("unknown", 3)
     clock.advance(900)
     await desk.handle()
-    assert await desk.state() == ("accepted", 4)
+    assert await desk.tried() == ("accepted", 4)
 
 
-async def test_where_nothing_may_be_repeated_a_person_decides_at_once(
-    bench: Any, engine: EmbeddedEngine, clock: FakeClock
-) -> None:
+async def test_where_nothing_may_be_repeated_a_person_decides_at_once(bench: Any, clock: FakeClock) -> None:
     desk = bench(resolve_unknown="person")
     await desk.plan()
-    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    await desk.write(begin_sending("r-1", clock.now()))
     assert statuses(await desk.handle()) == [("failed", True)]
     assert desk.adapter.sent == []
-    assert await desk.state() == ("failed", 1)
+    assert await desk.tried() == ("failed", 1)
 
 
 async def test_a_channel_that_says_itself_that_it_cannot_tell_is_not_asked_again(bench: Any) -> None:
     desk = bench(Unknown(reason="taken from the tray"), resolve_unknown="idempotent")
     await desk.plan()
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert await desk.state() == ("failed", 1)
+    assert await desk.tried() == ("failed", 1)
 
 
 async def test_a_channel_that_keeps_failing_over_one_reply_is_asked_a_few_times(bench: Any, clock: FakeClock) -> None:
@@ -209,99 +121,78 @@ async def test_a_channel_that_keeps_failing_over_one_reply_is_asked_a_few_times(
     for _ in range(9):
         await desk.handle()
         clock.advance(5)
-    assert await desk.state() == ("failed", 5)
+    assert await desk.tried() == ("failed", 5)
 
 
-async def test_an_interrupted_sending_counts_as_in_doubt(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+async def test_an_interrupted_sending_counts_as_in_doubt(bench: Any, clock: FakeClock) -> None:
     desk = bench(Accepted())
     await desk.plan()
-    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    await desk.write(begin_sending("r-1", clock.now()))
     outcome = await desk.handle()
     assert desk.adapter.sent == []
     assert len(outcome.timers) == 1
-    assert await desk.state() == ("unknown", 1)
+    assert await desk.tried() == ("unknown", 1)
 
 
-async def test_a_channel_that_knows_the_reply_again_is_simply_asked_again(
-    bench: Any, engine: EmbeddedEngine, clock: FakeClock
-) -> None:
+async def test_a_channel_that_knows_the_reply_again_is_simply_asked_again(bench: Any, clock: FakeClock) -> None:
     desk = bench(Accepted(), resolve_unknown="idempotent")
     await desk.plan()
-    await engine.apply([Effect(outcome=Outcome(writes=(begin_sending("r-1", clock.now()),)))])
+    await desk.write(begin_sending("r-1", clock.now()))
     await desk.handle()
-    assert desk.adapter.sent == [("r-1", 2)]
-    assert (await desk.state())[0] == "accepted"
+    assert desk.adapter.attempts == [("r-1", 2)]
+    assert (await desk.tried())[0] == "accepted"
 
 
 async def test_an_expired_reply_is_not_sent(bench: Any, clock: FakeClock) -> None:
     desk = bench()
-    await desk.plan(msgspec.structs.replace(REPLY, expires_at=clock.now() - timedelta(seconds=1)))
+    await desk.plan(desk.reply(expires_at=clock.now() - timedelta(seconds=1)))
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert (await desk.state())[0] == "blocked"
+    assert (await desk.tried())[0] == "blocked"
 
 
-MARKETING = msgspec.structs.replace(REPLY, purpose="marketing")
+async def stop(desk: Any, person: str = "p-1", **more: Any) -> None:
+    """The customer says "stop"."""
+    await desk.write(withdrawal_write(tenant="shop", person=person, evidence="c-1", now=desk.clock.now(), **more))
 
 
-def agreed(now: datetime, channel: str = "email", days: int = 30) -> Outcome:
-    return Outcome(
-        writes=(
-            consent_write(
-                tenant="shop",
-                person="p-1",
-                purpose="marketing",
-                channel=channel,
-                evidence="form",
-                granted_at=now,
-                expires_at=now + timedelta(days=days),
-            ),
-        )
-    )
-
-
-async def test_marketing_needs_consent_for_this_channel_that_still_holds(
-    bench: Any, engine: EmbeddedEngine, clock: FakeClock
-) -> None:
+async def test_marketing_needs_consent_for_this_channel_that_still_holds(bench: Any, clock: FakeClock) -> None:
     desk = bench()
-    await engine.apply([Effect(outcome=agreed(clock.now(), channel="phone"))])
-    await engine.apply([Effect(outcome=agreed(clock.now() - timedelta(days=60)))])
-    await desk.plan(MARKETING)
+    await desk.agree(channel="phone")
+    await desk.agree(since=clock.now() - timedelta(days=60))
+    await desk.plan(desk.reply(purpose="marketing"))
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert (await desk.state())[0] == "blocked"
+    assert (await desk.tried())[0] == "blocked"
     assert desk.adapter.sent == []
 
 
-async def test_stop_said_after_planning_still_stops_the_sending(
-    bench: Any, engine: EmbeddedEngine, clock: FakeClock
-) -> None:
+async def test_stop_said_after_planning_still_stops_the_sending(bench: Any) -> None:
     desk = bench()
-    await engine.apply([Effect(outcome=agreed(clock.now()))])
-    await desk.plan(MARKETING)
-    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
-    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
+    await desk.agree()
+    await desk.plan(desk.reply(purpose="marketing"))
+    await stop(desk)
     await desk.handle()
     assert desk.adapter.sent == []
 
 
-async def test_marketing_with_consent_is_sent(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+async def test_marketing_with_consent_is_sent(bench: Any) -> None:
     desk = bench(Accepted())
-    await engine.apply([Effect(outcome=agreed(clock.now()))])
-    await desk.plan(MARKETING)
+    await desk.agree()
+    await desk.plan(desk.reply(purpose="marketing"))
     await desk.handle()
-    assert desk.adapter.sent == [("r-1", 1)]
+    assert desk.adapter.attempts == [("r-1", 1)]
 
 
 async def test_a_stop_between_the_judgement_and_the_sending_wins(
     bench: Any, engine: EmbeddedEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = bench(Accepted())
-    await engine.apply([Effect(outcome=agreed(clock.now()))])
-    await desk.plan(MARKETING)
-    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
+    await desk.agree()
+    await desk.plan(desk.reply(purpose="marketing"))
+    withdrawal = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
     apply = engine.apply
 
     async def apply_after_the_stop(effects: Any) -> Any:
-        await apply([Effect(outcome=Outcome(writes=(stop,)))])
+        await apply([Effect(outcome=Outcome(writes=(withdrawal,)))])
         return await apply(effects)
 
     monkeypatch.setattr(engine, "apply", apply_after_the_stop)
@@ -309,32 +200,27 @@ async def test_a_stop_between_the_judgement_and_the_sending_wins(
         await desk.handle()
     monkeypatch.undo()
     assert statuses(await desk.handle()) == [("failed", True)]
-    assert (await desk.state())[0] == "blocked"
+    assert (await desk.tried())[0] == "blocked"
     assert desk.adapter.sent == []
 
 
-async def test_a_stop_from_the_address_alone_holds_for_it(bench: Any, engine: EmbeddedEngine, clock: FakeClock) -> None:
+async def test_a_stop_from_the_address_alone_holds_for_it(bench: Any) -> None:
     desk = bench(Accepted())
-    await engine.apply([Effect(outcome=agreed(clock.now()))])
-    recipient = recipient_key("shop", MARKETING.to)
-    stop = withdrawal_write(tenant="shop", person="", recipient=recipient, evidence="c-1", now=clock.now())
-    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
-    await desk.plan(MARKETING)
+    await desk.agree()
+    await stop(desk, person="", recipient=recipient_key("shop", desk.reply().to))
+    await desk.plan(desk.reply(purpose="marketing"))
     assert statuses(await desk.handle()) == [("failed", True)]
 
 
-async def test_advertising_waits_for_the_morning_and_is_judged_again_then(
-    bench: Any, engine: EmbeddedEngine, clock: FakeClock
-) -> None:
+async def test_advertising_waits_for_the_morning_and_is_judged_again_then(bench: Any, clock: FakeClock) -> None:
     desk = bench(Accepted())
-    await engine.apply([Effect(outcome=agreed(clock.now(), days=300))])
+    await desk.agree(days=300)
     clock.advance(13 * 3600)  # 23 o'clock in Berlin
-    await desk.plan(MARKETING)
+    await desk.plan(desk.reply(purpose="marketing"))
     (timer,) = (await desk.handle()).timers
     assert timer.due == datetime(2026, 1, 6, 8, 0, tzinfo=UTC)
     clock.advance((timer.due - clock.now()).total_seconds())
-    stop = withdrawal_write(tenant="shop", person="p-1", evidence="c-1", now=clock.now())
-    await engine.apply([Effect(outcome=Outcome(writes=(stop,)))])
+    await stop(desk)
     assert statuses(await desk.handle()) == [("failed", True)]
     assert desk.adapter.sent == []
 

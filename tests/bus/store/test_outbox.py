@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 
 from bus.delivery.outcome import Outcome
 from bus.errors import TransientError
@@ -54,13 +53,6 @@ class Topic:
     async def until(self, true: Callable[[], bool]) -> None:
         async with asyncio.timeout(20), self.changed:
             await self.changed.wait_for(true)
-
-
-@pytest_asyncio.fixture
-async def store(postgres_settings: PostgresSettings) -> AsyncIterator[PostgresStore]:
-    opened = await PostgresStore.open(postgres_settings, tenant="shop")
-    yield opened
-    await opened.close()
 
 
 @contextlib.asynccontextmanager

@@ -8,20 +8,18 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from bus.delivery.outcome import Outcome, Write
 from bus.errors import TransientError
-from bus.log.port import Delivery, Record
+from bus.log.port import Record
 from bus.log.tables import timer
 from bus.store.outbox import OutboxRelay
-from bus.store.port import Effect
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_settings import PostgresSettings
+from bus.testing.store_rows import delivery, effect, new, record
 from deploy.migrations import postgres
 from deploy.postgres.server import PostgresServer
 
-insert_row = insert(timer)
 rows = select(timer.c.id)
 
 
@@ -55,8 +53,8 @@ async def _load(server: PostgresServer, settings: PostgresSettings) -> None:
     published: dict[str, list[str]] = {}
 
     async def publish(records: Sequence[Record]) -> None:
-        for record in records:
-            published.setdefault(record.key, []).append(record.id)
+        for each in records:
+            published.setdefault(each.key, []).append(each.id)
 
     relay = OutboxRelay(store, publish)
     store.on_emitted(relay.wake)
@@ -69,17 +67,10 @@ async def _load(server: PostgresServer, settings: PostgresSettings) -> None:
         nonlocal failures
         for n in range(per_key):
             name = f"{key}/{n}"
-            row = {"id": name, "due": 0, "tenant": "shop", "topic": "t", "key": "k", "kind": "x", "value": b""}
-            effect = Effect(
-                outcome=Outcome(
-                    writes=(Write(statement=insert_row, params=row),),
-                    emit=(Record(topic="t", key=key, value=b"", id=name),),
-                ),
-                source=Delivery(group="g", topic="t", partition=0, offset=n, generation=1, id=name, day=20_000),
-            )
+            done = effect(new(name), emit=(record(name, key),), source=delivery(name))
             while True:
                 try:
-                    (result,) = await store.apply([effect])
+                    (result,) = await store.apply([done])
                 except TransientError:
                     failures += 1
                     await asyncio.sleep(0.05)

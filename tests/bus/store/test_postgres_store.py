@@ -1,76 +1,27 @@
-"""What the store on PostgreSQL adds to the common promises: the inbox, the outbox, its failures and its healing."""
+"""What the store on PostgreSQL adds to the common promises: the inbox, the outbox, transactions that are shared."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from msgspec.structs import replace
+from sqlalchemy import bindparam, func, select
 
-from bus.delivery.outcome import Outcome, Write
-from bus.errors import ConfigurationError, StorageFull, TransientError
-from bus.log.port import Delivery, Record
+from bus.errors import ConfigurationError
 from bus.log.tables import timer
-from bus.store.port import Effect
 from bus.store.postgres import PostgresStore
 from bus.store.postgres_retention import slots_to_empty
 from bus.store.postgres_settings import PostgresSettings
 from bus.store.postgres_tables import INBOX_KEEP_DAYS, SLOTS, inbox, outbox
-from bus.store.sql import insert_ignore, upsert
 from bus.testing.clock import FakeClock
+from bus.testing.store_rows import bumped, delivery, effect, ignored, lengthened, new, put, record, removed
 
-insert_row = insert(timer)
-put_row = upsert(timer, ["id"])
-ignore_row = insert_ignore(timer, ["id"])
-bump = (
-    update(timer).where(timer.c.id == bindparam("b_id"), timer.c.due == bindparam("b_due")).values(due=timer.c.due + 1)
-)
-lengthen = update(timer).where(timer.c.id == bindparam("b_id")).values(key=timer.c.key + bindparam("b_text"))
-remove = delete(timer).where(timer.c.id == bindparam("b_id"))
 rows = select(timer.c.id, timer.c.due, timer.c.key).order_by(timer.c.id)
 total = select(func.sum(timer.c.due).label("sum"))
 emitted = select(outbox.c.seq, outbox.c.shard, outbox.c.key, outbox.c.id, outbox.c.value).order_by(outbox.c.seq)
 finished = select(inbox.c.slot, inbox.c.digest, inbox.c.day)
-
-
-@pytest_asyncio.fixture
-async def store(postgres_settings: PostgresSettings, clock: FakeClock) -> AsyncIterator[PostgresStore]:
-    opened = await PostgresStore.open(postgres_settings, tenant="shop", clock=clock)
-    yield opened
-    await opened.close()
-
-
-def row(name: str, due: int = 0, key: str = "k") -> dict[str, Any]:
-    return {"id": name, "due": due, "tenant": "shop", "topic": "t", "key": key, "kind": "x", "value": b"v"}
-
-
-def new(name: str, **more: Any) -> Write:
-    return Write(statement=insert_row, params=row(name, **more))
-
-
-def bumped(name: str, due: int) -> Write:
-    return Write(statement=bump, params={"b_id": name, "b_due": due}, expect=1)
-
-
-def record(name: str, key: str = "k") -> Record:
-    return Record(topic="t", key=key, value=name.encode(), id=name, headers={"tenant": "shop"})
-
-
-def effect(*writes: Write, emit: tuple[Record, ...] = (), source: Delivery | None = None) -> Effect:
-    return Effect(outcome=Outcome(writes=writes, emit=emit), source=source)
-
-
-def delivery(name: str, day: int = 20_000, group: str = "g") -> Delivery:
-    return Delivery(group=group, topic="t", partition=0, offset=0, generation=1, id=name, day=day)
-
-
-def owner(settings: PostgresSettings) -> psycopg.Connection[Any]:
-    return psycopg.connect(settings.owner_dsn, autocommit=True)
 
 
 # The inbox.
@@ -78,7 +29,7 @@ def owner(settings: PostgresSettings) -> psycopg.Connection[Any]:
 
 async def test_a_delivery_has_effects_once_whatever_its_offset_and_generation(store: PostgresStore) -> None:
     first = delivery("a")
-    copy = Delivery(group="g", topic="t", partition=0, offset=99, generation=7, id="a", day=20_000)
+    copy = replace(first, offset=99, generation=7)
     other_group = delivery("a", group="h")
     results = await store.apply([effect(new("1"), source=first), effect(new("2"), source=other_group)])
     again = await store.apply([effect(new("3"), source=copy), effect(new("4"), source=delivery("b"))])
@@ -130,18 +81,12 @@ def test_slots_of_days_that_are_kept_are_never_emptied() -> None:
 
 
 async def test_rows_of_many_effects_are_gathered_and_keep_their_order(store: PostgresStore) -> None:
-    def put(name: str, due: int) -> Write:
-        return Write(statement=put_row, params=row(name, due))
-
-    def add(name: str, text: str) -> Write:
-        return Write(statement=lengthen, params={"b_id": name, "b_text": text}, expect=1)
-
     results = await store.apply(
         [
-            effect(put("a", 1), add("a", "1")),
-            effect(put("b", 2), add("b", "2")),
-            effect(Write(statement=remove, params={"b_id": "a"}), put("a", 3)),
-            effect(add("b", "3"), add("b", "4"), add("a", "5")),
+            effect(put("a", 1), lengthened("a", "1")),
+            effect(put("b", 2), lengthened("b", "2")),
+            effect(removed("a"), put("a", 3)),
+            effect(lengthened("b", "3"), lengthened("b", "4"), lengthened("a", "5")),
         ]
     )
     assert all(result.applied for result in results)
@@ -158,15 +103,14 @@ async def test_rows_that_meet_one_row_together_are_told_apart(store: PostgresSto
 
 
 async def test_a_row_changed_by_many_effects_of_a_batch_takes_one_transaction(
-    store: PostgresStore, postgres_settings: PostgresSettings
+    store: PostgresStore, owner: psycopg.Connection[Any]
 ) -> None:
     await store.apply([effect(new("a"))])
-    with owner(postgres_settings) as connection:
-        before = _undone(connection)
-        chain = [effect(bumped("a", n), Write(statement=put_row, params=row("b", n))) for n in range(60)]
-        assert all(result.applied for result in await store.apply(chain))
-        assert [found["due"] for found in await store.all(rows)] == [60, 59]
-        assert _undone(connection) == before
+    before = _undone(owner)
+    chain = [effect(bumped("a", n), put("b", n)) for n in range(60)]
+    assert all(result.applied for result in await store.apply(chain))
+    assert [found["due"] for found in await store.all(rows)] == [60, 59]
+    assert _undone(owner) == before
 
 
 def _undone(connection: psycopg.Connection[Any]) -> int:
@@ -177,7 +121,7 @@ def _undone(connection: psycopg.Connection[Any]) -> int:
 
 async def test_guards_of_ignored_inserts_find_the_guilty_one(store: PostgresStore) -> None:
     await store.apply([effect(new("n7"))])
-    guarded = [effect(Write(statement=ignore_row, params=row(f"n{n}"), expect=1)) for n in range(40)]
+    guarded = [effect(ignored(f"n{n}", expect=1)) for n in range(40)]
     results = await store.apply(guarded)
     assert [n for n, result in enumerate(results) if result.reason == "conflict"] == [7]
     assert len(await store.all(rows)) == 40
@@ -203,13 +147,10 @@ async def test_a_record_that_the_outbox_cannot_take_is_invalid_alone(store: Post
     assert [found["id"] for found in await store.all(emitted)] == ["a", "b"]
 
 
-async def test_calls_at_the_same_time_share_transactions(
-    store: PostgresStore, postgres_settings: PostgresSettings
-) -> None:
-    with owner(postgres_settings) as connection:
-        (before,) = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
-        results = await asyncio.gather(*(store.apply([effect(new(f"n{n}"))]) for n in range(300)))
-        (after,) = connection.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
+async def test_calls_at_the_same_time_share_transactions(store: PostgresStore, owner: psycopg.Connection[Any]) -> None:
+    (before,) = owner.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
+    results = await asyncio.gather(*(store.apply([effect(new(f"n{n}"))]) for n in range(300)))
+    (after,) = owner.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
     assert all(result.applied for (result,) in results)
     assert after - before < 30
 
@@ -224,7 +165,7 @@ async def test_transactions_that_wait_for_each_other_are_both_done(
 
         async def count_up(store: PostgresStore, names: list[str]) -> None:
             for _ in range(25):
-                grow = [Write(statement=lengthen, params={"b_id": name, "b_text": "."}, expect=1) for name in names]
+                grow = [lengthened(name, ".") for name in names]
                 assert [result.reason for result in await store.apply([effect(*grow)])] == [""]
 
         names = [f"n{n}" for n in range(20)]
@@ -233,23 +174,6 @@ async def test_transactions_that_wait_for_each_other_are_both_done(
     finally:
         await one.close()
         await two.close()
-
-
-async def test_a_row_that_somebody_holds_too_long_is_a_passing_error(
-    store: PostgresStore, postgres_settings: PostgresSettings, clock: FakeClock
-) -> None:
-    await store.apply([effect(new("a"))])
-    hasty = PostgresSettings(**{**_fields(postgres_settings), "lock_timeout_s": 0.1})
-    impatient = await PostgresStore.open(hasty, tenant="shop", clock=clock)
-    try:
-        with psycopg.connect(postgres_settings.owner_dsn) as holder:
-            holder.execute("SET contactbus.tenants = 'shop'")
-            holder.execute("SELECT * FROM timer WHERE id = 'a' FOR UPDATE")
-            with pytest.raises(TransientError):
-                await impatient.apply([effect(bumped("a", 0))])
-        assert (await impatient.apply([effect(bumped("a", 0))]))[0].applied
-    finally:
-        await impatient.close()
 
 
 # The outbox and ids appended once.
@@ -289,16 +213,15 @@ async def test_ids_are_appended_once_until_their_days_are_over(store: PostgresSt
 
 
 async def test_reads_at_the_same_time_share_few_connections(
-    store: PostgresStore, postgres_settings: PostgresSettings
+    store: PostgresStore, postgres_settings: PostgresSettings, owner: psycopg.Connection[Any]
 ) -> None:
     await store.apply([effect(*(new(f"n{n}", due=n) for n in range(500)))])
     one = select(timer.c.due).where(timer.c.id == bindparam("id"))
     found = await asyncio.gather(*(store.one(one, {"id": f"n{n}"}) for n in range(500)))
     assert [line and line["due"] for line in found] == list(range(500))
-    with owner(postgres_settings) as connection:
-        (connections,) = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'contactbus_app' AND datname = current_database()"
-        ).fetchone() or (0,)
+    (connections,) = owner.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'contactbus_app' AND datname = current_database()"
+    ).fetchone() or (0,)
     assert 0 < connections <= postgres_settings.pool_connections
 
 
@@ -312,150 +235,7 @@ async def test_sums_are_whole_numbers_and_keys_may_hold_anything(store: Postgres
     assert sorted(line["id"] for line in found) == sorted(names)
 
 
-# Failing and healing.
-
-
-async def _terminate(settings: PostgresSettings) -> None:
-    with psycopg.connect(settings.owner_dsn, autocommit=True) as connection:
-        connection.execute("GRANT contactbus_app TO CURRENT_USER")
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE usename = 'contactbus_app' AND datname = current_database()"
-        )
-
-
-async def test_connections_that_the_server_ends_are_made_again(
-    store: PostgresStore, postgres_settings: PostgresSettings
-) -> None:
-    await store.apply([effect(new("a"))])
-    await _terminate(postgres_settings)
-    for attempt in range(10):
-        try:
-            (result,) = await store.apply([effect(new("b"))])
-            break
-        except TransientError:
-            assert attempt < 9
-    assert result.applied or result.reason == "conflict"
-    assert [found["id"] for found in await store.all(rows)] == ["a", "b"]
-
-
-async def test_under_ended_connections_every_delivery_has_its_effect_once(
-    store: PostgresStore, postgres_settings: PostgresSettings
-) -> None:
-    count = 120
-    ended = asyncio.Event()
-
-    async def handle(n: int) -> None:
-        name = f"n{n}"
-        while True:
-            try:
-                (result,) = await store.apply([effect(new(name), emit=(record(name),), source=delivery(name))])
-            except TransientError:
-                await asyncio.sleep(0.01)
-                continue
-            assert result.reason in ("", "duplicate")
-            return
-
-    async def end() -> None:
-        while not ended.is_set():
-            await asyncio.to_thread(asyncio.run, _terminate(postgres_settings))
-
-    ending = asyncio.create_task(end())
-    for start in range(0, count, 10):
-        await asyncio.gather(*(handle(n) for n in range(start, start + 10)))
-    ended.set()
-    await ending
-    assert len(await store.all(rows)) == count
-    assert sorted(line["id"] for line in await store.all(emitted)) == sorted(f"n{n}" for n in range(count))
-
-
-async def test_a_server_that_is_not_there_is_a_passing_error(clock: FakeClock) -> None:
-    nowhere = PostgresSettings(dsn="host=127.0.0.1 port=1 dbname=x user=x", connect_timeout_s=1)
-    store = await PostgresStore.open(nowhere, tenant="shop", clock=clock)
-    with pytest.raises(TransientError):
-        await store.apply([effect(new("a"))])
-    with pytest.raises(TransientError):
-        await store.all(rows)
-    await store.close()
-
-
-class Line:
-    """A TCP line to the server that can go dead in the middle: nothing passes any more, and nobody is told."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._through = asyncio.Event()
-        self._through.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def __aenter__(self) -> "Line":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def go_dead(self) -> None:
-        """Nothing of the lines that are open now passes; new ones are good."""
-        self._through.clear()
-        self._through = asyncio.Event()
-        self._through.set()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        for source, target in ((reader, server_writer), (server_reader, writer)):
-            task = asyncio.create_task(self._pass(source, target, self._through))
-            self._tasks.add(task)
-
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, through: asyncio.Event) -> None:
-        while data := await source.read(65_536):
-            await through.wait()
-            target.write(data)
-        target.close()
-
-
-async def test_a_line_that_goes_dead_is_given_up_and_another_made(
-    postgres_settings: PostgresSettings, clock: FakeClock
-) -> None:
-    async with Line(int(str(conninfo_to_dict(postgres_settings.dsn)["port"]))) as line:
-        settings = PostgresSettings(
-            dsn=make_conninfo(postgres_settings.dsn, port=line.port), statement_timeout_s=0.5, connect_timeout_s=5
-        )
-        store = await PostgresStore.open(settings, tenant="shop", clock=clock)
-        await store.apply([effect(new("a"))])
-        await store.apply([effect(bumped("a", 0))])
-        assert len(await store.all(rows)) == 1
-        line.go_dead()
-        async with asyncio.timeout(15):
-            with pytest.raises(TransientError):
-                await store.apply([effect(new("b"))])
-            # A read is asked again by itself.
-            assert [found["id"] for found in await store.all(rows)] == ["a"]
-            # There may be another connection for writing, dead as well.
-            with contextlib.suppress(TransientError):
-                await store.apply([effect(new("b"))])
-            await store.apply([effect(new("b"))])
-            assert [found["id"] for found in await store.all(rows)] == ["a", "b"]
-        await store.close()
-
-
-async def test_a_full_disk_is_said_as_such(store: PostgresStore, postgres_settings: PostgresSettings) -> None:
-    with owner(postgres_settings) as connection:
-        connection.execute(
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full'; END $$"
-        )
-        connection.execute("CREATE TRIGGER full_disk BEFORE INSERT ON timer EXECUTE FUNCTION full_disk()")
-        with pytest.raises(StorageFull):
-            await store.apply([effect(new("a"), source=delivery("x")), effect(emit=(record("y"),))])
-        connection.execute("DROP TRIGGER full_disk ON timer")
-    assert await store.all(emitted) == []
-    assert (await store.apply([effect(new("a"), source=delivery("x"))]))[0].applied
+# Callers, tenants and settings.
 
 
 async def test_a_caller_that_gives_up_does_not_stop_what_it_asked_for(store: PostgresStore) -> None:
@@ -474,8 +254,8 @@ async def test_a_tenant_that_would_be_read_as_several_is_refused(tenant: str) ->
 
 
 async def test_operators_options_are_kept_beside_ours(postgres_settings: PostgresSettings) -> None:
-    fields = _fields(postgres_settings)
-    named = PostgresSettings(**{**fields, "dsn": fields["dsn"] + " options='-c work_mem=7MB' application_name=mine"})
+    more = " options='-c work_mem=7MB' application_name=mine"
+    named = replace(postgres_settings, dsn=postgres_settings.dsn + more)
     store = await PostgresStore.open(named, tenant="shop")
     setting = func.current_setting
     found = await store.one(
@@ -488,7 +268,3 @@ async def test_operators_options_are_kept_beside_ours(postgres_settings: Postgre
     )
     await store.close()
     assert found == {"a": "7MB", "b": "mine", "c": "2s", "d": "shop"}
-
-
-def _fields(settings: PostgresSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.__struct_fields__}
