@@ -49,7 +49,11 @@ _EXTRA_OF = {"psycopg": "postgres"}
 
 
 def _told(error: Exception) -> str:
-    """What went wrong, without the error's own words: they may quote a customer."""
+    """What went wrong, without the words of an error that is not ours: they may quote a customer."""
+    from bus.errors import TransientError
+
+    if isinstance(error, TransientError) and str(error):
+        return f"{error}; try again in a moment"
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRA_OF:
         return f'{error.name} is not installed: pip install "contactbus[{_EXTRA_OF[error.name]}]"'
     if isinstance(error, OSError) and error.strerror:
