@@ -184,7 +184,8 @@ class ChatClient:
 
     async def _open_session(self, old: str = "") -> None:
         assert self._http is not None
-        body = msgspec.json.encode({"token": old, "identity": self._identity})
+        # The token itself vouches for who was named once: the site's own word lives shorter than a conversation.
+        body = msgspec.json.encode({"token": old, "identity": "" if old else self._identity})
         async with self._http.post(f"{self._url}/chat/session", data=body) as response:
             if response.status in (400, 403, 404):
                 raise ChatRefused(f"no chat here: {response.status}")

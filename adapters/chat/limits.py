@@ -133,7 +133,9 @@ class Peers:
     def of(self, request: web.Request) -> str:
         """The peer's address, for IPv6 its /64. `X-Forwarded-For` counts only as far as trusted proxies wrote it."""
         address = request.remote or ""
-        for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        # Some proxies put a field of their own behind the one that came: together they are one list.
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        for hop in reversed(forwarded.split(",")):
             if not self._is_trusted(address):
                 break
             if hop.strip():

@@ -247,7 +247,7 @@ addEventListener("message", async ({ source, data }) => {
     tell({});
   }
   if (said.language in LANGUAGES) await changeLanguage(said.language);
-  if (said.identity) await line.identify(said.identity);
+  if (said.identity) line.identify(said.identity);
   heardParent();
 });
 

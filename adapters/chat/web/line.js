@@ -9,6 +9,7 @@ const SILENCE_MS = 40_000; // the server pings every 25 s
 const ACK_MS = 1000;
 const ACK_EVENTS = 20;
 const MOST_TRIES = 6;
+const SESSION_MS = 10_000; // a token that does not come by then is asked for again
 
 const TOKEN = 4401;
 const REFUSED = [4403, 1008];
@@ -24,6 +25,9 @@ export class Line extends EventTarget {
   #cursor = "";
   #token = load("token") ?? "";
   #identity = "";
+  #told = ""; // the identity that the token was asked for with
+  #stale = false; // the server said that the token is
+  #head = "";
   #language = "en";
   #wait = FIRST_WAIT_MS;
   #timers = {};
@@ -57,13 +61,10 @@ export class Line extends EventTarget {
   }
 
   /** Who is logged in at the site: the conversation goes on, with a token that says so. */
-  async identify(identity) {
+  identify(identity) {
     if (identity === this.#identity) return;
     this.#identity = identity;
-    if (this.#token) {
-      this.#token = await this.#session(this.#token).catch(() => this.#token);
-      this.#lose(0);
-    }
+    if (this.state !== "idle") this.#lose(0);
   }
 
   /** Say something: kept first, sent when there is a line, and again until it is safe. */
@@ -109,14 +110,14 @@ export class Line extends EventTarget {
   async #connect() {
     clearTimeout(this.#timers.connect);
     if (this.#socket) return;
-    const socket = (this.#socket = { close() {}, readyState: 0 }); // holds the place while the token is fetched
+    const place = (this.#socket = { close() {}, readyState: 0 }); // taken while the token is fetched
     try {
-      if (!this.#token) this.#token = await this.#session("");
+      while (!this.#token || this.#stale || this.#told !== this.#identity) await this.#renew(place);
     } catch (error) {
-      if (this.#socket === socket) this.#socket = null;
+      if (this.#socket !== place) return; // lost in between, and another attempt is on its way
+      this.#socket = null;
       return error.final ? this.#set("refused") : this.#lose();
     }
-    if (this.#socket !== socket) return; // lost in between, and another attempt is on its way
     const address = new URL("/chat/socket", location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const real = (this.#socket = new WebSocket(address));
@@ -129,15 +130,24 @@ export class Line extends EventTarget {
     this.#watch();
   }
 
-  async #session(old) {
-    const body = JSON.stringify({ token: old, identity: this.#identity });
-    const response = await fetch("/chat/session", { method: "POST", body });
-    if (!response.ok) throw Object.assign(new Error(), { final: response.status === 403 });
-    const answer = await response.json();
+  async #renew(place) {
+    const [old, identity] = [this.#token, this.#identity];
+    const body = JSON.stringify({ token: old, identity });
+    const response = await fetch("/chat/session", { method: "POST", body, signal: AbortSignal.timeout(SESSION_MS) });
+    const answer = await response.json().catch(() => ({}));
+    if (this.#socket !== place) throw new Error();
+    if (answer.error === "identity") {
+      // The site's word lives an hour, a conversation longer: it goes on with what the token itself still vouches for.
+      if (identity === this.#identity) this.#identity = this.#told = "";
+      return;
+    }
+    if (!answer.token) throw Object.assign(new Error(), { final: response.status === 403 });
     if (!answer.resumed && old) this.#forgetConversation();
+    this.#token = answer.token;
+    this.#told = identity;
+    this.#stale = false;
     save("token", answer.token);
     this.#emit("company", answer);
-    return answer.token;
   }
 
   #forgetConversation() {
@@ -145,16 +155,13 @@ export class Line extends EventTarget {
     this.#emit("reset", {});
   }
 
-  async #closed(code) {
+  #closed(code) {
     this.#socket = null;
+    clearTimeout(this.#timers.silence); // the silence of a line that is gone
     if (REFUSED.includes(code)) return this.#set("refused");
     if (code !== TOKEN) return this.#lose();
-    try {
-      this.#token = await this.#session(this.#token);
-      this.#connect();
-    } catch {
-      this.#lose();
-    }
+    this.#stale = true;
+    this.#connect();
   }
 
   #lose(wait) {
@@ -184,6 +191,7 @@ export class Line extends EventTarget {
     switch (frame.t) {
       case "welcome":
         this.#timers.stable = setTimeout(() => (this.#wait = FIRST_WAIT_MS), STABLE_MS);
+        this.#head = frame.head;
         this.#set("open");
         this.#oneByOne = false;
         clearTimeout(this.#timers.again);
@@ -201,7 +209,9 @@ export class Line extends EventTarget {
       case "nack":
         return this.#refuse(frame);
       case "reset":
-        return this.#forgetConversation();
+        // It comes behind the welcome, whose head still tells history from news.
+        this.#forgetConversation();
+        return this.#emit("welcome", { head: this.#head });
       case "ping":
         this.#send({ t: "pong" });
         return;

@@ -1,11 +1,16 @@
 """A chat server as it runs in the product: real HTTP server, real sockets, real tables; what it accepts is kept."""
 
 import asyncio
+import json
+import os
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
@@ -19,12 +24,18 @@ from adapters.chat.client import ChatClient
 from adapters.chat.config import ChatConfig
 from bus.adapter.contract import Acceptance, Raw, Services
 from bus.adapter.tokens import Signer
-from bus.clock import Clock
+from bus.clock import Clock, SystemClock
 from bus.log.embedded import EmbeddedEngine
 from bus.message import Contact, Party, Reply, Status, derive_id
 from bus.store.blobs import Blobs
 from bus.testing.clock import FakeClock
 from bus.web import routes as assets
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+# For the helpers beside these tests (chatwindow).
+sys.path.insert(0, str(Path(__file__).parent))
 
 SECRET = b"a signing secret of the tests"
 
@@ -170,12 +181,108 @@ async def open_door(
         await door.stop()
 
 
+class TalkingSocket(aiohttp.ClientWebSocketResponse):
+    """A socket that speaks the protocol frame by frame."""
+
+    async def hello(self, token: str, **more: str) -> dict[str, Any]:
+        await self.send_json({"t": "hello", "token": token, **more})
+        return await self.frame()
+
+    async def frame(self) -> dict[str, Any]:
+        """The next frame that is not only for the moment."""
+        async with asyncio.timeout(5):
+            while True:
+                message = await self.receive()
+                assert message.type is aiohttp.WSMsgType.TEXT, f"{message.type} {self.close_code}"
+                read = json.loads(message.data)
+                if read["t"] not in ("typing", "ping"):
+                    return read
+
+    async def frames(self, count: int) -> list[dict[str, Any]]:
+        return [await self.frame() for _ in range(count)]
+
+    async def said(self, cid: str, text: str, **more: str) -> dict[str, Any]:
+        """Send and give back the answer to it; events in between are left out."""
+        await self.send_json({"t": "send", "cid": cid, "text": text, **more})
+        while (answer := await self.frame())["t"] == "event":
+            pass
+        return answer
+
+    async def spoken(self, cid: str, text: str, **more: str) -> None:
+        """Send and wait until it is safe and shown."""
+        await self.send_json({"t": "send", "cid": cid, "text": text, **more})
+        seen = {(await self.frame())["t"], (await self.frame())["t"]}
+        assert seen == {"sent", "event"}
+
+    async def ending(self) -> int | None:
+        """The code with which the server closes."""
+        async with asyncio.timeout(5):
+            while not self.closed:
+                await self.receive()
+        return self.close_code
+
+
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(ws_response_class=TalkingSocket) as session:
         yield session
 
 
 @pytest.fixture
 def signed() -> Signer:
     return Signer(SECRET)
+
+
+# --- the widget in a browser
+
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The system's Chromium, started once: the address of its debugging port."""
+    profile = tmp_path_factory.mktemp("chromium")
+    switches = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
+    process = subprocess.Popen(
+        [CHROMIUM, *switches, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("DevTools listening on "):
+            yield line.removeprefix("DevTools listening on ").strip()
+            break
+    else:
+        pytest.fail("Chromium did not start")
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate()
+
+
+@pytest_asyncio.fixture
+async def browser(chromium: str) -> AsyncIterator["Browser"]:
+    """A fresh view on it. What a page's console calls an error fails the test."""
+    from chatwindow import complaints
+    from playwright.async_api import async_playwright
+
+    complaints.clear()
+    async with async_playwright() as playwright:
+        connected = await playwright.chromium.connect_over_cdp(chromium)
+        yield connected
+        for context in connected.contexts[1:]:
+            await context.close()
+    assert complaints == []
+
+
+@pytest_asyncio.fixture
+async def door(open_door: Callable[..., Awaitable[Door]]) -> Any:
+    opened = await open_door(use_clock=SystemClock(), message_burst=100, restart_spread_s=0.5)
+    opened.answer = lambda contact: answer(opened, contact)
+    return opened
+
+
+def answer(door: Any, contact: Contact) -> Reply:
+    return door.reply(contact.conversation, f"Antwort auf {contact.text}", name=contact.id)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import jwt
 import pytest
 
 from adapters.chat.client import ChatClient, ChatRefused
@@ -75,6 +76,18 @@ async def test_an_expired_token_is_renewed_without_a_word(open_door: OpenDoor, c
     async with ChatClient.resume(door.url, first.token, first.cursor) as second:
         await second.tell("Zwei")
     assert len({contact.conversation for contact in door.contacts.values()}) == 1
+
+
+async def test_a_login_that_ran_out_ends_no_conversation(open_door: OpenDoor, clock: FakeClock) -> None:
+    key = "a key that only the shop's server knows"
+    door = await open_door(identity_secrets=[key], restart_spread_s=0.1)
+    claims = {"sub": "4711", "aud": "web", "exp": clock.now().timestamp() + 600}
+    async with door.client(identity=jwt.encode(claims, key, "HS256")) as chat:
+        await chat.tell("Eins")
+        clock.advance(2 * 3600)
+        await door.restart()
+        await chat.tell("Zwei")
+    assert [contact.proof.level for contact in door.contacts.values()] == ["session", "none"]
 
 
 async def test_a_restart_in_the_middle_is_survived(open_door: OpenDoor) -> None:

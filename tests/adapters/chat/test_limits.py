@@ -2,6 +2,7 @@
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from adapters.chat.limits import Bucket, Buckets, Origins, Peers
 from bus.errors import Overloaded
@@ -56,7 +57,8 @@ def test_on_one_machine_either_name_of_it_is_ours() -> None:
 
 
 def peer(remote: str, forwarded: str = "", trusted: tuple[str, ...] = ()) -> str:
-    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    """`forwarded`: the fields of that name, one a line."""
+    headers = CIMultiDict(("X-Forwarded-For", field) for field in forwarded.splitlines())
     request = make_mocked_request("GET", "/chat/socket", headers=headers).clone(remote=remote)
     return Peers(20, trusted).of(request)
 
@@ -66,6 +68,9 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy() -> None:
     assert peer("10.0.0.1", "198.51.100.1", ("10.0.0.0/8",)) == "198.51.100.1"
     assert peer("10.0.0.1", "9.9.9.9, 198.51.100.1, 10.0.0.2", ("10.0.0.0/8",)) == "198.51.100.1", (
         "what the visitor wrote into the header itself stands further left and is not believed"
+    )
+    assert peer("10.0.0.1", "9.9.9.9\n198.51.100.1", ("10.0.0.0/8",)) == "198.51.100.1", (
+        "nor what the visitor wrote into a field of the same name, before that of the proxy"
     )
     assert peer("10.0.0.1", "nonsense", ("10.0.0.0/8",)) == "unknown"
 
