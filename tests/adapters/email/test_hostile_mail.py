@@ -114,16 +114,16 @@ def test_what_is_not_parsed_still_has_sender_and_subject(raw_mail: RawMail) -> N
     assert other.id != contact.id
 
 
-@pytest.mark.parametrize("name", list(hostile()))
-def test_the_outline_of_a_hostile_mail_costs_next_to_nothing(raw_mail: RawMail, name: str) -> None:
-    raw = raw_mail(hostile()[name], case_token="k-1")
+def test_the_outline_of_a_hostile_mail_costs_next_to_nothing(raw_mail: RawMail) -> None:
     assert plugin.outline is not None
-    began = time.process_time()
-    contact = plugin.outline(raw, CONFIG)
-    # Read where everybody is served, and only because a limited process gave up on the same bytes.
-    assert time.process_time() - began < 0.3
-    assert contact.case_token == "k-1"
-    assert len(encode(contact)) < 500_000
+    for name, data in hostile().items():
+        raw = raw_mail(data, case_token="k-1")
+        began = time.process_time()
+        contact = plugin.outline(raw, CONFIG)
+        # Read where everybody is served, and only because a limited process gave up on the same bytes.
+        assert time.process_time() - began < 0.3, name
+        assert contact.case_token == "k-1", name
+        assert len(encode(contact)) < 500_000, name
 
 
 def test_an_outline_says_who_what_which_thread_and_whether_a_machine_wrote(raw_mail: RawMail) -> None:
