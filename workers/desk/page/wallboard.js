@@ -111,7 +111,7 @@ class WallBoard extends HTMLElement {
   }
 
   #held(wall) {
-    return this.#tile("held", String(wall.held), wall.held ? t("wall.longest", { time: this.#since(wall.held_since) }) : t("wall.channel.none"));
+    return this.#tile("held", String(wall.held), wall.held ? t("wall.longest", { time: this.#since(wall.held_since) }) : "");
   }
 
   #ready(wall) {
