@@ -84,7 +84,7 @@ class Stage:
         before = {case["id"] for case in await list_cases(core.engine, core.settings.tenant)}
         if not quiet:
             click.echo("Four customers get in touch now, one on each channel:\n")
-            click.echo(f"  {'channel':<8} {'language':<9} {'understood':<26} {'done':<34} answered after")
+            click.echo(f"  {'channel':<8} {'language':<9} {'understood':<26} {'done':<34} first answer after")
         await asyncio.gather(*(self._one(core, scene, before, quiet, *one) for one in PLAYS))
         if not quiet:
             click.echo("\nNow it is your turn: the start page shows how to write, drop a letter, chat and call.")

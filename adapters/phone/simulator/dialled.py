@@ -16,7 +16,11 @@ from adapters.phone.simulator.transcript import Heard, Request, Transcript
 __all__ = ["SimulatedCall"]
 
 _REACTION_S = 0.5
-"""Between the end of a sentence and the caller's answer."""
+"""Between the end of a sentence and the caller's answer.
+
+With the silence by which the provider knows that a speaker has finished (`speechTimeout`, 1 s) about 1.5 s pass from an
+answer to the next words that reach the product. It is the time of people and of the provider, and real also with the
+virtual clock: nothing of it is the product's."""
 _BARGE_IN_S = 1.0
 """How long a caller in a hurry listens before pressing a key."""
 _QUESTION_S = 4
@@ -234,6 +238,7 @@ class SimulatedCall:
         self._transcript.said.append(turn.text)
         ended = verb.get("speechTimeout", "1")
         await self._pause(float(ended) if ended.isdigit() else 1.0)
+        self._transcript.said_at.append(round(self._at(), 2))
         return {"SpeechResult": turn.text, "Confidence": str(turn.confidence)}
 
     async def _presses(self, turn: Keys, verb: ElementTree.Element, *, at_once: bool) -> dict[str, str]:

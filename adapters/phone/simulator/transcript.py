@@ -41,6 +41,9 @@ class Transcript:
     """The longest time without anybody speaking."""
     said: list[str] = field(default_factory=list[str])
     """What the caller said when asked."""
+    said_at: list[float] = field(default_factory=list[float])
+    """When each of these was on its way to the product, in seconds after the call began: the caller had finished, and
+    the provider knew it."""
     dialled: list[str] = field(default_factory=list[str])
     """Telephones that the product called for the caller."""
     left_over: int = 0

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.phone.config import PhoneConfig
 from adapters.phone.phrases import load_phrases
+from adapters.phone.render import CHARACTERS_PER_SECOND
 from adapters.phone.simulator import Keys, Say, Wait
 from bus.adapter.contract import Refused
 
@@ -52,6 +53,15 @@ def test_a_talk_from_question_to_goodbye(phone: Any, tmp_path: Any) -> None:
     assert first.id != second.id
     assert [status.state for status in team.statuses] == ["delivered", "delivered"]
     assert {status.case for status in team.statuses} == {f"k-{transcript.call_sid}"}
+
+
+def test_a_transcript_parts_the_time_of_the_product_from_that_of_people_and_provider(phone: Any, tmp_path: Any) -> None:
+    transcript, _ = phone.play(tmp_path, [Say("Hallo")], delay_s=lambda contact: 0.4)
+    greeting, answer = transcript.heard
+    (told,) = transcript.said_at
+    assert answer.at - told == pytest.approx(0.4, abs=0.1), "what the product took"
+    speech_s = (len(greeting.say) + len("Hallo")) / CHARACTERS_PER_SECOND
+    assert told - greeting.at - speech_s == pytest.approx(1.5, abs=0.05), "a thought, and the end of speech being sure"
 
 
 def test_an_answer_within_the_hold_needs_no_filler(phone: Any, tmp_path: Any) -> None:
