@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from storyhouse.grounds import CHANNELS, load_customers, on_kafka
 
 from adapters.chat.client import ChatClient
 from adapters.post.samples import make_scan
-from bus.log.kafka_settings import KafkaSettings
-from deploy.core import open_core
 from deploy.kafka.brokers import AT_ONCE_S, Brokers
-from deploy.kafka.topics import apply_plan, declared_topics
-from deploy.settings import ProductSettings, load
-from workers.records.demo import load_demo
-
-CHANNELS = ("email", "chat", "phone", "post", "link")
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +33,9 @@ async def house(
 ) -> AsyncIterator[Any]:
     data = tmp_path / "data"
     shutil.copytree(learned, data)
-    kafka = KafkaSettings(bootstrap=tuple(brokers.bootstrap.split(",")), topic_prefix=f"e{uuid.uuid4().hex[:8]}.")
-    await apply_plan(kafka, declared_topics(CHANNELS))
-    environment = {
-        "CONTACTBUS_BUS__ENGINE": "kafka",
-        "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
-        "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "CONTACTBUS_POSTGRES__DSN": postgres_settings.dsn,
-        "CONTACTBUS_POSTGRES__OWNER_DSN": postgres_settings.owner_dsn,
-        "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",
-    }
-    layers = load(None, environment, {"product": {"data": str(data)}})
-    core = await open_core(layers, layers.section("product", ProductSettings), public_url="", workers=True)
-    await load_demo(core.engine, core.clock)
-    await core.close()
+    grounds = await on_kafka(brokers.bootstrap, postgres_settings, copies=3)
+    environment = {**grounds, "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3"}
+    await load_customers(data, environment)
     blank = tools.product(data, mailbox)
     opened = tools.house(data, mailbox, blank.http_port, blank.smtp_port, environment)
     yield opened

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import signal
 import sys
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,16 +11,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from storyhouse.grounds import CHANNELS, on_kafka
 
 from bus.clock import SystemClock
 from bus.delivery import ledger
 from bus.log.embedded import EmbeddedEngine
-from bus.log.kafka_settings import KafkaSettings
 from deploy import migrations
-from deploy.kafka.topics import apply_plan, declared_topics, make_plan
 from workers.records.demo import load_demo
-
-CHANNELS = ("email", "chat", "phone", "post", "link")
 
 
 @pytest_asyncio.fixture
@@ -36,23 +32,7 @@ async def moving(
     engine = await EmbeddedEngine.open(data, clock=clock, plan_reply=lambda reply: ledger.plan(reply, clock.now()))
     await load_demo(engine, clock)
     await engine.close()
-    kafka = KafkaSettings(
-        bootstrap=tuple(kafka_bootstrap.split(",")), topic_prefix=f"m{uuid.uuid4().hex[:8]}.", replication_floor=1,
-        min_insync_replicas=1,
-    )  # fmt: skip
-    names = declared_topics(CHANNELS)
-    await apply_plan(kafka, names)
-    while any(each.action == "create" for each in await make_plan(kafka, names)):
-        await asyncio.sleep(0.1)
-    environment = {
-        "CONTACTBUS_BUS__ENGINE": "kafka",
-        "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
-        "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "CONTACTBUS_KAFKA__REPLICATION_FLOOR": "1",
-        "CONTACTBUS_KAFKA__MIN_INSYNC_REPLICAS": "1",
-        "CONTACTBUS_POSTGRES__DSN": postgres_settings.dsn,
-        "CONTACTBUS_POSTGRES__OWNER_DSN": postgres_settings.owner_dsn,
-    }
+    environment = await on_kafka(kafka_bootstrap, postgres_settings)
     blank = tools.product(data, mailbox)
     house = tools.house(data, mailbox, blank.http_port, blank.smtp_port)
     yield house, environment

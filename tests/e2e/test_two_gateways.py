@@ -17,14 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from storyhouse.grounds import load_customers, on_kafka
 
 from adapters.chat.client import ChatClient
 from adapters.phone.simulator import Answer, Say, simulate_call
-from bus.log.kafka_settings import KafkaSettings
-from deploy.core import open_core
-from deploy.kafka.topics import apply_plan, declared_topics
-from deploy.settings import ProductSettings, load
-from workers.records.demo import load_demo
 
 QUESTION = "What are your opening hours on Saturday?"
 
@@ -128,10 +124,7 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path, learned: Path, t
         environment |= await distributed(request, tmp_path)
     for folder in set(folders):
         shutil.copytree(learned, folder)
-    layers = load(None, environment, {"product": {"data": str(folders[-1])}})
-    core = await open_core(layers, layers.section("product", ProductSettings), public_url="", workers=True)
-    await load_demo(core.engine, core.clock)
-    await core.close()
+    await load_customers(folders[-1], environment)
     blank = tools.product(folders[0], None)
     opened = Gateways(folders, (blank.http_port, blank.smtp_port), environment)
     try:
@@ -145,21 +138,10 @@ async def distributed(request: pytest.FixtureRequest, folder: Path) -> dict[str,
     """Settings of hosts that share brokers, database, blobs and secrets."""
     bootstrap: str = request.getfixturevalue("kafka_bootstrap")
     postgres: Any = request.getfixturevalue("postgres_settings")
-    kafka = KafkaSettings(
-        bootstrap=tuple(bootstrap.split(",")), topic_prefix=f"g{uuid.uuid4().hex[:8]}.", replication_floor=1,
-        min_insync_replicas=1,
-    )  # fmt: skip
-    await apply_plan(kafka, declared_topics(ProductSettings().channels))
     return {
-        "CONTACTBUS_BUS__ENGINE": "kafka",
-        "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
-        "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "CONTACTBUS_KAFKA__REPLICATION_FLOOR": "1",
-        "CONTACTBUS_KAFKA__MIN_INSYNC_REPLICAS": "1",
+        **await on_kafka(bootstrap, postgres),
         "CONTACTBUS_KAFKA__SESSION_TIMEOUT_S": "6.0",
         "CONTACTBUS_KAFKA__HEARTBEAT_S": "1.0",
-        "CONTACTBUS_POSTGRES__DSN": postgres.dsn,
-        "CONTACTBUS_POSTGRES__OWNER_DSN": postgres.owner_dsn,
         "CONTACTBUS_PRODUCT__BLOBS": str(folder / "blobs"),
         "CONTACTBUS_PRODUCT__SIGNING_KEY": str(folder / "signing.key"),
     }

@@ -4,28 +4,22 @@ import asyncio
 import contextlib
 import re
 import subprocess
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from bus.log.kafka_settings import KafkaSettings
 from bus.store.postgres_settings import PostgresSettings
-from deploy.core import open_core
-from deploy.kafka.topics import apply_plan, declared_topics
-from deploy.settings import ProductSettings, load
 from storyhouse.desk import Desk
+from storyhouse.grounds import CHANNELS, load_customers, on_kafka
 from storyhouse.house import StoryHouse
-from workers.records.demo import load_demo
 
 __all__ = ["distributed", "embedded"]
 
-CHANNELS = ("email", "chat", "phone", "post", "link")
 CLOCK = "CONTACTBUS_FAULT_CLOCK_S"
 _PATIENCE_S = 60.0
 
@@ -133,6 +127,9 @@ class Distributed(StoryHouse):
         return (self._house.data / "twilio_auth_token").read_text("ascii").strip()
 
 
+H = TypeVar("H", Embedded, Distributed)
+
+
 def driven_time(database: PostgresSettings) -> PostgresSettings:
     """A database whose clock can be set, and the settings with which a house goes by it.
 
@@ -154,9 +151,7 @@ def driven_time(database: PostgresSettings) -> PostgresSettings:
 
 
 @asynccontextmanager
-async def embedded(tools: Any, data: Path, mailbox: Any) -> AsyncIterator[Embedded]:
-    """A house on one file, with the demo's customers."""
-    house = Embedded(tools.product(data, mailbox))
+async def _lived_in(house: H) -> AsyncIterator[H]:
     try:
         await house.open()
         yield house
@@ -166,35 +161,21 @@ async def embedded(tools: Any, data: Path, mailbox: Any) -> AsyncIterator[Embedd
 
 
 @asynccontextmanager
+async def embedded(tools: Any, data: Path, mailbox: Any) -> AsyncIterator[Embedded]:
+    """A house on one file, with the demo's customers."""
+    async with _lived_in(Embedded(tools.product(data, mailbox))) as house:
+        yield house
+
+
+@asynccontextmanager
 async def distributed(
     tools: Any, data: Path, mailbox: Any, bootstrap: str, database: PostgresSettings
 ) -> AsyncIterator[Distributed]:
     """A house on brokers of its own prefix, with the demo's customers."""
-    kafka = KafkaSettings(
-        bootstrap=tuple(bootstrap.split(",")), topic_prefix=f"m{uuid.uuid4().hex[:8]}.", replication_floor=1,
-        min_insync_replicas=1,
-    )  # fmt: skip
-    await apply_plan(kafka, declared_topics(CHANNELS))
     driven = driven_time(database)
-    environment = {
-        "CONTACTBUS_BUS__ENGINE": "kafka",
-        "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),
-        "CONTACTBUS_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
-        "CONTACTBUS_KAFKA__REPLICATION_FLOOR": "1",
-        "CONTACTBUS_KAFKA__MIN_INSYNC_REPLICAS": "1",
-        "CONTACTBUS_POSTGRES__DSN": driven.dsn,
-        "CONTACTBUS_POSTGRES__OWNER_DSN": driven.owner_dsn,
-        "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3",
-    }
-    layers = load(None, environment, {"product": {"data": str(data)}})
-    core = await open_core(layers, layers.section("product", ProductSettings), public_url="", workers=True)
-    await load_demo(core.engine, core.clock)
-    await core.close()
+    environment = {**await on_kafka(bootstrap, driven), "CONTACTBUS_PRODUCT__IN_DOUBT_S": "3"}
+    await load_customers(data, environment)
     blank = tools.product(data, mailbox)
-    house = Distributed(tools.house(data, mailbox, blank.http_port, blank.smtp_port, environment), driven)
-    try:
-        await house.open()
+    process_house = tools.house(data, mailbox, blank.http_port, blank.smtp_port, environment)
+    async with _lived_in(Distributed(process_house, driven)) as house:
         yield house
-    finally:
-        await house.sign_out()
-        await house.close()

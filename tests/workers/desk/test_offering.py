@@ -76,6 +76,23 @@ async def waiting(room: Room, understand: Callable[..., Any], *, channel: str = 
     return heard.case
 
 
+async def in_a_chat(room: Room, understand: Callable[..., Any]) -> str:
+    """Ada, who is alone, talks with a visitor."""
+    await room.staff("Ada")
+    case = await waiting(room, understand, channel="chat")
+    await room.round()
+    await room.answering.accept("shop", case, "Ada")
+    await room.round()
+    return case
+
+
+async def the_visitor_leaves(room: Room, understand: Callable[..., Any]) -> None:
+    sender = Party(kind="chat", address="v-1@kunde.example")
+    contact = room.shop.contact(channel="chat", sender=sender, conversation="v-1", native={"request": "ended"})
+    await room.shop.hear(contact, understand("", department="desk"))
+    await room.round()
+
+
 async def test_an_offer_that_nobody_sees_goes_on_and_is_taken(room: Room, understand: Any) -> None:
     await room.staff("Ada", "Bo")
     case = await waiting(room, understand)
@@ -134,17 +151,8 @@ async def test_a_chat_whose_person_vanishes_is_offered_to_others(room: Room, und
 
 
 async def test_after_a_chat_comes_the_outcome_and_then_the_next_offer(room: Room, understand: Any) -> None:
-    await room.staff("Ada")
-    case = await waiting(room, understand, channel="chat")
-    await room.round()
-    await room.answering.accept("shop", case, "Ada")
-    await room.round()
-    contact = room.shop.contact(
-        channel="chat", sender=Party(kind="chat", address="v-1@kunde.example"), conversation="v-1",
-        native={"request": "ended"},
-    )  # fmt: skip
-    await room.shop.hear(contact, understand("", department="desk"))
-    await room.round()
+    case = await in_a_chat(room, understand)
+    await the_visitor_leaves(room, understand)
     assert await room.state("Ada") == WRAP_UP
     other = await waiting(room, understand, number=2)
     await room.round()
@@ -183,19 +191,10 @@ async def test_a_break_lasts_as_long_as_it_was_meant_to(room: Room, understand: 
 
 
 async def test_an_outcome_written_down_during_a_break_does_not_end_it(room: Room, understand: Any) -> None:
-    await room.staff("Ada")
-    case = await waiting(room, understand, channel="chat")
-    await room.round()
-    await room.answering.accept("shop", case, "Ada")
-    await room.round()
+    await in_a_chat(room, understand)
     await room.roster.say("shop", "Ada", BREAK, minutes=10)
     until = (await room.roster.one("shop", "Ada") or {})["until"]
-    contact = room.shop.contact(
-        channel="chat", sender=Party(kind="chat", address="v-1@kunde.example"), conversation="v-1",
-        native={"request": "ended"},
-    )  # fmt: skip
-    await room.shop.hear(contact, understand("", department="desk"))
-    await room.round()
+    await the_visitor_leaves(room, understand)
     await room.roster.wrapped_up("shop", "Ada", "explained")
     row = await room.roster.one("shop", "Ada")
     assert row is not None
