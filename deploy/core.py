@@ -93,7 +93,7 @@ async def open_core(
         data.chmod(0o700)
         signer = Signer(load_or_create_secret(settings.signing_key_file))
     except OSError as error:
-        raise ConfigurationError(f"the data folder {data} cannot be used: {error.strerror}") from None
+        raise ConfigurationError(f"{error.filename or data} cannot be used: {error.strerror}") from None
     clock, pack, metrics = SystemClock(faultpoints.clock_error(os.environ)), load(settings.pack), metrics or Metrics()
     blobs = Blobs(settings.blobs_dir)
     role = Role(member=_member(), name=name, doors=doors, workers=workers)

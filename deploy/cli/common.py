@@ -103,7 +103,7 @@ def _loop_factory(arguments: Mapping[str, Any]) -> Callable[[], asyncio.Abstract
     """How the event loop is made that a command's settings name; None for Python's own, and without settings."""
     if "config_file" not in arguments:
         return None
-    _, settings = read_settings(arguments["config_file"], {})
+    _, settings = read_settings(_settings_file(arguments), {})
     if settings.event_loop == "asyncio":
         return None
     try:
@@ -111,3 +111,16 @@ def _loop_factory(arguments: Mapping[str, Any]) -> Callable[[], asyncio.Abstract
     except ImportError:
         fail('[product] event_loop is "uvloop", which is not installed: pip install "contactbus[uvloop]"', code=2)
     return uvloop.new_event_loop
+
+
+def _settings_file(arguments: Mapping[str, Any]) -> Path | None:
+    """The settings of a command: those of `--config`, or of the one tenant of a file of groups that it works for."""
+    groups, tenant = arguments.get("groups_file"), arguments.get("tenant")
+    if groups is None:
+        return arguments["config_file"]
+    from deploy.departments import GROUPS
+    from deploy.groups import load_groups
+
+    tenants = load_groups(groups, tuple(GROUPS)).tenants
+    meant = [one for name, one in tenants.items() if tenant in ("", name)]
+    return groups.parent / meant[0].config if len(meant) == 1 else None
