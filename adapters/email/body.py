@@ -12,9 +12,10 @@ from adapters.email.headers import decode_base64, decode_words, parse_parameters
 from adapters.email.html_text import html_to_text
 from bus.message import clean_text
 
-__all__ = ["Body", "Leaf", "field_of", "read_mail_tree"]
+__all__ = ["CUT", "Body", "Leaf", "field_of", "read_mail_tree"]
 
 MAX_PARTS = 200
+CUT = "the text was cut, the whole mail is kept"
 MAX_PART_TEXT = 200_000
 """Characters of one text part that are looked at: twice what a contact holds, for empty lines and markup go."""
 
@@ -67,23 +68,20 @@ def _read_body(root: Message, bulk: Bulk) -> Body:
     chosen = walk.text
     reasons: list[str] = []
     pieces: list[tuple[list[str], tuple[str, ...]]] = []
-    guessed = False
     for leaf in chosen:
-        lines, marks, sure = _lines_of(leaf)
-        guessed = guessed or not sure
+        lines, marks, doubts = _lines_of(leaf)
+        reasons += [doubt for doubt in doubts if doubt not in reasons]
         if any(line.strip() for line in lines):
             pieces.append((lines, marks))
     from_html = bool(chosen) and all(leaf.media_type == "text/html" for leaf in chosen)
     if not pieces and walk.html is not chosen:
         # A plain part that is there but says nothing: some shops send one.
         for leaf in walk.html:
-            lines, marks, sure = _lines_of(leaf)
-            guessed = guessed or not sure
+            lines, marks, doubts = _lines_of(leaf)
+            reasons += [doubt for doubt in doubts if doubt not in reasons]
             if any(line.strip() for line in lines):
                 pieces.append((lines, marks))
                 from_html = True
-    if guessed:
-        reasons.append("some characters could not be read")
     if walk.broken:
         reasons.append("the parts of the mail could not be told apart")
     if walk.truncated:
@@ -241,22 +239,28 @@ def field_of(part: Message, name: str) -> str:
     return ""
 
 
-def _lines_of(leaf: Leaf) -> tuple[list[str], tuple[str, ...], bool]:
-    """Lines of a text part, their marks, and whether the characters are certain."""
+def _lines_of(leaf: Leaf) -> tuple[list[str], tuple[str, ...], list[str]]:
+    """Lines of a text part, their marks, and why they may not be what was written."""
     data = leaf.data()
     label = leaf.parameters.get("charset", "")
     if leaf.media_type == "text/html":
         label = label or _html_charset(data)
         source, sure = decode_bytes(data, label)
         shown = html_to_text(clean_text(source))
-        return list(shown.lines), shown.marks, sure
-    text, sure = decode_bytes(_beginning(data), label)
-    text = clean_text(text[: MAX_PART_TEXT + 1])
+        return list(shown.lines), shown.marks, _doubts(sure=sure, cut=shown.cut)
+    beginning = _beginning(data)
+    text, sure = decode_bytes(beginning, label)
+    cut = len(text) > MAX_PART_TEXT or len(beginning) < len(data)
+    text = clean_text(text[:MAX_PART_TEXT])
     if leaf.parameters.get("format", "").lower() == "flowed":
         text = _unflow(text, delete_space=leaf.parameters.get("delsp", "").lower() == "yes")
     # The blank after the two dashes is what makes them a signature's beginning.
     lines = [line if line == "-- " else line.rstrip() for line in text.split("\n")]
-    return lines, ("",) * len(lines), sure
+    return lines, ("",) * len(lines), _doubts(sure=sure, cut=cut)
+
+
+def _doubts(*, sure: bool, cut: bool) -> list[str]:
+    return [*(() if sure else ("some characters could not be read",)), *((CUT,) if cut else ())]
 
 
 def _beginning(data: bytes) -> bytes:

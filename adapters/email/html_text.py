@@ -41,10 +41,13 @@ _DEEP = re.compile(
 
 
 class HtmlText(msgspec.Struct, frozen=True):
-    """Lines of text, and for each whether it is quoted (`quote`), signature (`signature`) or neither (empty)."""
+    """Lines of text, and for each whether it is quoted (`quote`), signature (`signature`) or neither (empty).
+
+    `cut`: there was more than is read."""
 
     lines: tuple[str, ...]
     marks: tuple[str, ...]
+    cut: bool = False
 
     @property
     def text(self) -> str:
@@ -54,15 +57,16 @@ class HtmlText(msgspec.Struct, frozen=True):
 
 def html_to_text(source: str) -> HtmlText:
     """Visible text. Links keep their target only where the text does not tell; pictures their description."""
+    cut = len(source) > MAX_HTML
     source = source[:MAX_HTML]
     if _too_deep(source):
-        return _without_tree(source)
+        return _without_tree(source, cut)
     body = LexborHTMLParser(source).body
     if body is None:
-        return HtmlText((), ())
+        return HtmlText((), (), cut)
     writer = _Writer()
-    _walk(body, writer)
-    return writer.result()
+    whole = _walk(body, writer)
+    return writer.result(cut or not whole)
 
 
 def _too_deep(source: str) -> bool:
@@ -78,10 +82,10 @@ def _too_deep(source: str) -> bool:
 _TAG = re.compile(r"<[^<>]{0,2000}>")
 
 
-def _without_tree(source: str) -> HtmlText:
+def _without_tree(source: str, cut: bool) -> HtmlText:
     lines = [_BLANK.sub(" ", line).strip() for line in html.unescape(_TAG.sub("\n", source)).split("\n")]
     kept = tuple(line for line in lines if line)
-    return HtmlText(kept, ("",) * len(kept))
+    return HtmlText(kept, ("",) * len(kept), cut)
 
 
 class _Writer:
@@ -119,36 +123,37 @@ class _Writer:
             self.lines.append("")
             self.marks.append(self.mark if self.marks[-1] == self.mark else "")
 
-    def result(self) -> HtmlText:
+    def result(self, cut: bool) -> HtmlText:
         self.end_line()
         while self.lines and not self.lines[-1]:
             self.lines.pop()
             self.marks.pop()
-        return HtmlText(tuple(self.lines), tuple(self.marks))
+        return HtmlText(tuple(self.lines), tuple(self.marks), cut)
 
 
-def _walk(body: LexborNode, out: _Writer) -> None:
-    """Depth first without recursion: (node, entering) and what to restore when a node is left."""
+def _walk(body: LexborNode, out: _Writer) -> bool:
+    """Depth first without recursion: (node, entering) and what to restore when a node is left. Whether that was all."""
     root = body.mem_id
     node: LexborNode | None = body
     open_marks: list[tuple[int, str]] = []
     for _ in range(_MAX_NODES):
         if node is None:
-            break
+            return True
         step_in = _enter(node, out, open_marks)
         following = node.first_child if step_in else None
         while following is None:
             if step_in:
                 _leave(node, out, open_marks)
             if node.mem_id == root:
-                return
+                return True
             following = node.next
             if following is None:
                 node = node.parent
                 if node is None:
-                    return
+                    return True
                 step_in = True
         node = following
+    return False
 
 
 def _enter(node: LexborNode, out: _Writer, open_marks: list[tuple[int, str]]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.email.body import Body, Leaf, read_mail_tree
+from adapters.email.body import CUT, Body, Leaf, read_mail_tree
 from adapters.email.config import EmailConfig
 from adapters.email.headers import Address, decode_words, message_ids, parse_addresses, parse_date, unfold
 from adapters.email.prescan import MAX_HEADER_BLOCK, header_block, why_not_parsed
@@ -121,7 +121,7 @@ def _contact(raw: Raw, config: EmailConfig, root: Message, body: Body, trouble: 
     text = _CONTROL.sub("", clean_text(body.text))
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
-        reasons.append("the text was cut, the whole mail is kept")
+        reasons += () if CUT in reasons else (CUT,)
     forwarded = bool(_FORWARD_SUBJECT.match(subject))
     marks = body.marks[: text.count("\n") + 1] if body.marks else ()
     ranges = label_ranges(text, marks=marks, forwarded=forwarded)

@@ -47,6 +47,22 @@ def test_long_text_is_cut_and_says_so(raw_mail: RawMail) -> None:
     assert "cut" in contact.quality.reasons[0]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Content-Type: text/html\n\n<p>Anfang</p>" + "<b></b>" * 100_001 + "<p>Ende</p>",
+        "Content-Type: text/html\n\n<p>Anfang</p>" + "<!-- office -->" * 70_000 + "<p>Ende</p>",
+        "\nAnfang\n" + "\n" * 201_000 + "Ende",
+    ],
+)
+def test_text_that_is_not_reached_is_said_to_be_cut(raw_mail: RawMail, body: str) -> None:
+    """Little of it is text, so that the text itself stays short: the end is missing all the same."""
+    contact = read(raw_mail("From: a@b.example\n" + body))
+    assert contact.text == "Anfang"
+    assert contact.quality.status == "degraded"
+    assert contact.quality.reasons == ("the text was cut, the whole mail is kept",)
+
+
 def hostile() -> dict[str, bytes]:
     head = b"From: a@b.example\r\nSubject: x\r\n"
     mixed = head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
