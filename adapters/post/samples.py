@@ -14,10 +14,8 @@ from typing import Any
 
 from adapters.post.words import long_date
 
-__all__ = ["DEGRADATIONS", "FORMATS", "make_pages", "make_scan"]
+__all__ = ["make_pages", "make_scan"]
 
-DEGRADATIONS = ("clean", "office", "poor", "fax")
-FORMATS = ("pdf", "png", "jpeg", "tiff")
 _FONTS = ("Libertinus Serif", "New Computer Modern")
 _COMPANY = ("Nordlicht Handel", "Hafenstraße 7", "20457 Hamburg")
 _DPI = {"clean": 300, "office": 300, "poor": 200, "fax": 204}
@@ -43,7 +41,8 @@ def make_scan(
     """The bytes of a scanned letter.
 
     `text` holds paragraphs parted by blank lines, salutation and closing included; `sender` the lines above the
-    address; `qr` the content of a code at the top right; `turn` the degrees that the paper lay turned by.
+    address; `qr` the content of a code at the top right; `turn` the degrees that the paper lay turned by. `degrade`:
+    clean, office, poor or fax; `fmt`: pdf, png, jpeg or tiff.
     """
     pages = make_pages(
         text,
