@@ -140,7 +140,9 @@ class IntakeWorker:
             if row is not None:
                 by_thread, begun_by = await load_case(self._store, tenant, row["case_id"]), row["sender"]
         by_number = None
-        number = number_in(contact) if by_token is None and by_thread is None else ""
+        # Somebody else's thread is no place for this contact: the number that it names may be one.
+        in_thread = by_thread is not None and begun_by == identity_key(contact.sender)
+        number = number_in(contact) if by_token is None and not in_thread else ""
         if number:
             row = await self._store.one(_number, {"tenant": tenant, "number": number})
             by_number = decode(row["snapshot"].encode(), CaseState) if row is not None else None

@@ -91,3 +91,23 @@ def _stored(contact: Any) -> Any:
         topic="contact.received", partition=0, offset=1, at=0, key=contact.id, value=encode(contact), id=contact.id,
         headers={"tenant": "shop"},
     )  # fmt: skip
+
+
+async def test_an_answer_from_another_address_claims_the_case_that_its_subject_names(
+    shop: Any, understand: Any, party: Any
+) -> None:
+    """It is nobody's thread but its sender's, and the number in the subject is ours all the same."""
+    asks = understand("other.out_of_scope", department="desk", decision="person")
+    first = await shop.hear(
+        shop.contact("Hallo", sender=party("email", "me@home.example"), conversation="<t1@example>"), asks
+    )
+    number = (await shop.case(first.case)).number
+    again = shop.contact(
+        "Noch etwas", sender=party("email", "me@work.example"), conversation="<t1@example>",
+        subject=f"Re: Ihr Anliegen, Vorgang {number}",
+    )  # fmt: skip
+    heard = await shop.hear(again, asks)
+    assert (heard.link, (await shop.case(heard.case)).claims) == ("claimed", first.case)
+    # The thread stays with whoever began it.
+    back = shop.contact("Danke", sender=party("email", "me@home.example"), conversation="<t1@example>")
+    assert (await shop.hear(back, asks)).case == first.case
