@@ -70,12 +70,12 @@ def _desk(core: Core) -> Worker:
 def _department(core: Core) -> dict[str, Any]:
     """What every department is given."""
     from workers.case.praise import Colleague
-    from workers.desk.staff import People
+    from workers.desk.staff import People, colleague_of
 
     people = People(store=core.engine, clock=core.clock)
 
     async def colleagues(tenant: str) -> Sequence[Colleague]:
-        return [Colleague(name=one.name, mail=one.mail, role=one.role) for one in await people.all(tenant)]
+        return [colleague_of(staff) for staff in await people.all(tenant)]
 
     return {
         "store": core.engine, "clock": core.clock, "pack": core.pack, "metrics": core.metrics,

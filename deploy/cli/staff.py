@@ -26,6 +26,7 @@ def staff() -> None:
 
 @staff.command("add")
 @click.argument("name")
+@click.option("--display-name", default="", help="As it is written, such as 'Jürgen Müller'; none: NAME.")
 @click.option("--role", default="representative", show_default=True, help="Or supervisor, manager, technical.")
 @click.option("--mail", default="", help="Where praise is sent.")
 @click.option("--phone", default="", help="Rings first in a call-back, such as +4930123456.")
@@ -42,10 +43,10 @@ async def staff_add(
 ) -> None:
     """Enter NAME, or change what is known of it.
 
-    A name has letters, digits and hyphens. Such as
+    NAME signs in and has letters, digits and hyphens; colleagues and customers read the display name. Such as
 
     \b
-      contactbus staff add Mina --role supervisor --language de --skill billing=2
+      contactbus staff add mina --display-name 'Mina Åsen' --role supervisor --skill billing=2
     """
     import msgspec
 
@@ -88,10 +89,11 @@ async def staff_list(data: Path | None, config_file: Path | None, as_json: bool)
         print_json(found)
         return
     print_table(
-        ("name", "role", "languages", "departments", "skills", "phone", "mail"),
+        ("name", "display name", "role", "languages", "departments", "skills", "phone", "mail"),
         [
             (
                 person.name,
+                person.display_name or "-",
                 person.role,
                 " ".join(person.languages) or "all",
                 " ".join(person.departments) or "all",

@@ -16,7 +16,11 @@ LOOK = StoredRecord(
 
 
 async def test_two_people_at_one_case(house, other_process, eyes, soon):
-    """Who reads and writes is seen over two processes, a draft goes with its writer, news stand above it."""
+    """Who reads and writes is seen over two processes, a draft goes with its writer, news stand above it. Colleagues
+    read each other's names as they are written."""
+    people = People(store=house.engine, clock=house.clock)
+    await people.keep("shop", Staff(name="Mina", display_name="Mina Åsen"))
+    await people.keep("shop", Staff(name="Ole"))
     case = await house.make_case()
     faults = []
     mina = await eyes.open_desk(house, faults=faults)
@@ -25,7 +29,8 @@ async def test_two_people_at_one_case(house, other_process, eyes, soon):
         await page.click(f'[data-case="{case}"]')
         await page.wait_for_selector(".message")
     await mina.wait_for_selector(".others-here:has-text('Ole is looking at this now')")
-    await ole.wait_for_selector(".others-here:has-text('Mina is looking at this now')")
+    await ole.wait_for_selector(".others-here:has-text('Mina Åsen is looking at this now')")
+    await mina.wait_for_selector(".who:has-text('Mina Åsen')")
     await ole.keyboard.press("r")
     await ole.keyboard.type("Ich schaue nach.")
     await mina.wait_for_selector(".others-here.warn:has-text('Ole is writing now')")

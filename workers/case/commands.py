@@ -29,12 +29,14 @@ SHARED_DESK = "desk"
 def reply(
     state: CaseState, *, text: str, actor: str, now: datetime, seen: int | None = None, channel: str = "",
     anything_else: bool = False, undertaken: Sequence[Undertaking] = (), service: Service | None = None,
+    signed_by: str = "",
 ) -> Outcome:  # fmt: skip
     """Answer the customer through the channel last heard from (or `channel`).
 
     `anything_else`: the text asks whether there is anything else, which the closing rule wants to know. `undertaken`:
     what the text promises by a time, each of which becomes a promise of the case. `service` are the company's figures:
-    when people can be warned of a promise, and how long an answer to "anything else?" is waited for.
+    when people can be warned of a promise, and how long an answer to "anything else?" is waited for. `signed_by` is
+    what the customer reads of who answers; else it is the name by which the person signs in.
 
     Raises Refused with `text`, `channel` (never heard there) or `changed`.
     """
@@ -57,7 +59,7 @@ def reply(
             id=reply_id(state, f"desk {state.version}", route.channel, route.address.address),
             tenant=state.tenant, case=state.id, channel=route.channel, account=route.account, to=route.address,
             text=text, language=state.language, kind="answer", automatic=False,
-            signed_by="" if actor == SHARED_DESK else actor,
+            signed_by="" if actor == SHARED_DESK else signed_by or actor,
             conversation=route.conversation, in_reply_to=route.in_reply_to, references=route.references,
             subject=subject if route.subject else "", case_number=state.number, listen=True,
         ),

@@ -20,9 +20,11 @@ _LEAST_NAME = 3
 
 
 class Colleague(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who works here. `mail` may be empty; `role` as at the desk."""
+    """Somebody who works here. `name` is the one in timelines, `shown` what customers and colleagues read of it (empty:
+    the same). `mail` may be empty; `role` as at the desk."""
 
     name: str
+    shown: str = ""
     mail: str = ""
     role: str = "representative"
 
@@ -34,23 +36,26 @@ Colleagues = Callable[[str], Awaitable[Sequence[Colleague]]]
 def meant(
     text: str, colleagues: Iterable[Colleague], helpers: Sequence[str], *, writer: str = ""
 ) -> tuple[str, ...]:  # fmt: skip
-    """Whom a text praises: everybody whose name stands in it, else the one person who answered the case, else nobody.
+    """Whom a text praises, by `Colleague.name`: everybody whose name, as people read it, stands in it, else the one
+    person who answered the case, else nobody.
 
     Names count as whole words in any case of letters. A first or a family name alone counts when one person has it, or
     one of those who answered; of two people with the name that nobody tells apart, neither is meant. The `writer`'s own
     name, under his letter, praises nobody.
     """
     text = _place_of(writer).sub(" ", text) if writer.strip() else text
-    everybody = dict.fromkeys((*(colleague.name for colleague in colleagues), *helpers))
+    everybody = {colleague.name: colleague.shown or colleague.name for colleague in colleagues}
+    for helper in helpers:
+        everybody.setdefault(helper, helper)
     named: dict[str, None] = {}
-    for name in sorted(everybody, key=len, reverse=True):
-        if _stands_in(name, text):
+    for name, shown in sorted(everybody.items(), key=lambda one: len(one[1]), reverse=True):
+        if _stands_in(shown, text):
             named[name] = None
             # What is one person's full name is nobody else's family name.
-            text = _place_of(name).sub(" ", text)
-    for name in everybody:
-        for part in _parts(name):
-            same = [other for other in everybody if part in _parts(other)]
+            text = _place_of(shown).sub(" ", text)
+    for name, shown in everybody.items():
+        for part in _parts(shown):
+            same = [other for other, read in everybody.items() if part in _parts(read)]
             likely = [other for other in same if other in helpers] or same
             if likely == [name] and _stands_in(part, text):
                 named[name] = None

@@ -20,8 +20,10 @@ from workers.case.changes import Draft, load_case
 from workers.case.model import CaseState
 from workers.case.promised import undertakings
 from workers.case.protection import written_way
+from workers.case.rules import Refused
 from workers.desk.drafts import drop
 from workers.desk.reading import Reading, UnknownCase
+from workers.desk.staff import People
 from workers.packs import Pack
 from workers.packs.policy import Service
 
@@ -64,6 +66,7 @@ class Actions:
         """`service` are the company's figures: "by Friday" ends when its people go home."""
         self._store, self._clock, self._service = store, clock, service
         self._reading = Reading(store=store, clock=clock)
+        self._people = People(store=store, clock=clock)
 
     async def reply(self, tenant: str, case: str, person: str, writing: Writing) -> None:
         """Plan a reply by a person, whose case it becomes if it was nobody's. Raises Changed.
@@ -72,6 +75,7 @@ class Actions:
         ask again.
         """
         text = clean_text(writing.text)
+        staff = await self._people.one(tenant, person)
         for _ in range(ATTEMPTS):
             state = await self._state(tenant, case)
             events = await self._reading.events(tenant, case, after=writing.seen)
@@ -84,6 +88,7 @@ class Actions:
             outcome = commands.reply(
                 state, text=text, actor=person, now=now, channel=writing.channel, anything_else=writing.anything_else,
                 undertaken=undertakings(text, writing.language, now, self._service.hours), service=self._service,
+                signed_by="" if staff is None else staff.shown,
             )  # fmt: skip
             # The writer may answer in another language than the one that was recognised.
             replies = tuple(replace(reply, language=writing.language) for reply in outcome.replies)
@@ -102,7 +107,10 @@ class Actions:
         await self.change(tenant, case, decide)
 
     async def assign(self, tenant: str, case: str, person: str, to: str) -> None:
-        """Give the case to somebody, or back to all with an empty name."""
+        """Give the case to somebody who works here, or back to all with an empty name. Raises Refused with `colleague`:
+        a case in the hands of nobody would be offered to nobody."""
+        if to and not await self._people.role(tenant, to):
+            raise Refused(("colleague",))
         await self.change(tenant, case, lambda state, now: commands.assign(state, to=to, actor=person, now=now))
 
     async def promise(self, tenant: str, case: str, person: str, what: str, until: datetime) -> None:

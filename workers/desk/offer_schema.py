@@ -41,6 +41,7 @@ desk_staff = Table(
     metadata,
     _text("tenant", primary_key=True),
     _text("name", primary_key=True),
+    _text("display_name"),
     _text("role"),
     _text("mail"),
     _text("phone"),

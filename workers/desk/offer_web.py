@@ -177,9 +177,9 @@ class OfferPages:
         _, present = await self.roster.present(session.tenant)
         rows: Sequence[Mapping[str, Any]] = [
             {
-                "name": person.staff.name, "role": person.staff.role, "state": person.state, "reason": person.reason,
-                "since": person.since, "wrap_up": person.case, "languages": person.staff.languages,
-                "departments": person.staff.departments,
+                "name": person.staff.name, "shown": person.staff.shown, "role": person.staff.role,
+                "state": person.state, "reason": person.reason, "since": person.since, "wrap_up": person.case,
+                "languages": person.staff.languages, "departments": person.staff.departments,
             }
             for person in present
         ]  # fmt: skip

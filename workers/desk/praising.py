@@ -7,11 +7,11 @@ from bus.delivery.outcome import Outcome
 from bus.store.port import Store
 from workers.case.changes import Draft
 from workers.case.model import CaseState
-from workers.case.praise import Colleague, meant
+from workers.case.praise import meant
 from workers.case.rules import Refused
 from workers.desk.actions import Actions
 from workers.desk.reading import Reading
-from workers.desk.staff import People
+from workers.desk.staff import People, colleague_of
 from workers.dialogue.praising import give_praise
 from workers.packs import Pack
 
@@ -35,7 +35,7 @@ class Praising:
             raise Refused(("praise",))
         if any(e["kind"] == "praise-given" and e["contact"] == said["contact"] for e in timeline):
             return
-        colleagues = [Colleague(name=c.name, mail=c.mail, role=c.role) for c in await self._people.all(tenant)]
+        colleagues = [colleague_of(staff) for staff in await self._people.all(tenant)]
         route = said["route"]
         name = route["address"].get("name", "")
 

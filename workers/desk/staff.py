@@ -1,10 +1,11 @@
-"""Who works here: name, role, languages, departments, skills with levels, and how much at once.
+"""Who works here: names, role, languages, departments, skills with levels, and how much at once.
 
-The link that signs somebody in names the person; what he or she may do follows from the row of that name. A company
-that has entered nobody yet is one person: whoever can start the product may do everything.
+The link that signs somebody in names the person; what he or she may do follows from the row of that name. It is short
+and never changes, for it stands in timelines and ledgers; what colleagues and customers read is the display name. A
+company that has entered nobody yet is one person: whoever can start the product may do everything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -13,29 +14,34 @@ from bus.clock import Clock, to_micros
 from bus.delivery.outcome import Outcome, Write
 from bus.store.port import Effect, Row, Store
 from workers.case.commands import SHARED_DESK
+from workers.case.praise import Colleague
 from workers.desk import roles
 from workers.desk.offer_schema import ALL_STAFF, KEEP_STAFF, ONE_STAFF, REMOVE_STAFF
 
-__all__ = ["MOST_SKILL", "People", "Staff"]
+__all__ = ["MOST_SKILL", "People", "Staff", "colleague_of", "staff_of"]
 
 MOST_SKILL = 3
 """Levels of a skill: 1 can help, 2 knows it well, 3 teaches the others. More grades nobody keeps up to date."""
 
 _Level = Annotated[int, msgspec.Meta(ge=1, le=MOST_SKILL)]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[^\W_](?:[^\W_]|-){0,63}$")]
+_DisplayName = Annotated[str, msgspec.Meta(pattern=r"^$|^[^\W\d_](?:[\w .,'’-]{0,78}[\w.])?$")]
+"""As it is written: Jürgen Müller, Anne-Lise O'Brien, Dr. Øyvind Åsen jr."""
 _Phone = Annotated[str, msgspec.Meta(pattern=r"^$|^\+[0-9]{6,15}$")]
 
 
 class Staff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody who works here.
 
-    `languages` and `departments` empty mean all of them. `skills`: family of a request (the part of an issue's label
-    before the point) to level. `chats` and `mails` are how many of them one can have in hand at once: two chats leave
+    `name` signs in; `display_name` is what people read, `name` itself when it is empty (`shown`). `languages` and
+    `departments` empty mean all of them. `skills`: family of a request (the part of an issue's label before the point)
+    to level. `chats` and `mails` are how many of them one can have in hand at once: two chats leave
     no customer waiting a minute while the other is answered, and a pile of mails in one hand is work that nobody else
     sees. `phone` (E.164) is dialled first in a call-back.
     """
 
     name: _Name
+    display_name: _DisplayName = ""
     role: str = roles.REPRESENTATIVE
     mail: str = ""
     phone: _Phone = ""
@@ -49,6 +55,11 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if self.role not in roles.ROLES:
             raise ValueError(f"role: {self.role!r} is none of {', '.join(roles.ROLES)}")
 
+    @property
+    def shown(self) -> str:
+        """What colleagues and customers read."""
+        return self.display_name or self.name
+
 
 class People:
     """The list of those who work here, of any tenant."""
@@ -60,6 +71,11 @@ class People:
         """Everybody who works here now, by name."""
         return [staff_of(row) for row in await self._store.all(ALL_STAFF, {"tenant": tenant}) if not row["removed"]]
 
+    async def shown(self, tenant: str) -> Mapping[str, str]:
+        """What people read, by name; also of those who have left, whose words stay."""
+        staff = map(staff_of, await self._store.all(ALL_STAFF, {"tenant": tenant}))
+        return {one.name: one.shown for one in staff}
+
     async def one(self, tenant: str, name: str) -> Staff | None:
         """Somebody who works here now."""
         row = await self._store.one(ONE_STAFF, {"tenant": tenant, "name": name})
@@ -70,7 +86,8 @@ class People:
         write = Write(
             statement=KEEP_STAFF,
             params={
-                "tenant": tenant, "name": staff.name, "role": staff.role, "mail": staff.mail, "phone": staff.phone,
+                "tenant": tenant, "name": staff.name, "display_name": staff.display_name, "role": staff.role,
+                "mail": staff.mail, "phone": staff.phone,
                 "languages": _json(staff.languages), "departments": _json(staff.departments),
                 "skills": _json(staff.skills), "chats": staff.chats, "mails": staff.mails, "removed": 0,
                 "changed": to_micros(self._clock.now()),
@@ -99,11 +116,16 @@ class People:
 def staff_of(row: Row) -> Staff:
     """A row of `desk_staff`."""
     return Staff(
-        name=row["name"], role=row["role"], mail=row["mail"], phone=row["phone"],
+        name=row["name"], display_name=row["display_name"], role=row["role"], mail=row["mail"], phone=row["phone"],
         languages=tuple(msgspec.json.decode(row["languages"])),
         departments=tuple(msgspec.json.decode(row["departments"])),
         skills=msgspec.json.decode(row["skills"]), chats=row["chats"], mails=row["mails"],
     )  # fmt: skip
+
+
+def colleague_of(staff: Staff) -> Colleague:
+    """What praise needs to know of somebody."""
+    return Colleague(name=staff.name, shown=staff.shown, mail=staff.mail, role=staff.role)
 
 
 def _json(value: object) -> str:

@@ -108,7 +108,8 @@ class DeskPages:
         self._actions = Actions(store=store, clock=clock, service=pack.policy.service)
         self._facts = Facts(store=store)
         self._sessions = Sessions(store=store, signer=signer, clock=clock)
-        self._gate = Gate(self._sessions, People(store=store, clock=clock))
+        self._staff = People(store=store, clock=clock)
+        self._gate = Gate(self._sessions, self._staff)
         self._offers = OfferPages(
             store=store, clock=clock, gate=self._gate, actions=self._actions, pack=pack, dials=dials
         )
@@ -174,6 +175,7 @@ class DeskPages:
         return answer(
             {
                 "person": session.person,
+                "names": await self._staff.shown(session.tenant),
                 "role": session.role,
                 "rights": sorted(ROLES[session.role]),
                 "goodwill": pack.policy.goodwill.by_role.get(session.role, {}),

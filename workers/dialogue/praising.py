@@ -1,6 +1,6 @@
 """Writing praise down and passing it on within the company, whoever has recognised it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bus.message import Party, Reply
 from workers.case import events
@@ -13,7 +13,7 @@ __all__ = ["give_praise"]
 
 
 def give_praise(
-    draft: Draft, pack: Pack, *, contact: str, text: str, names: Sequence[str], colleagues: Iterable[Colleague],
+    draft: Draft, pack: Pack, *, contact: str, text: str, names: Sequence[str], colleagues: Sequence[Colleague],
     who: str, channel: str, actor: str = "customer",
 ) -> None:  # fmt: skip
     """An event with the customer's words, and a mail with them to the people meant (`names`) and the managers.
@@ -29,8 +29,9 @@ def give_praise(
             told=tuple(colleague.name for colleague in readers),
         )
     )  # fmt: skip
+    shown = {colleague.name: colleague.shown or colleague.name for colleague in colleagues}
     values = {
-        "names": ", ".join(names) or pack.phrase(language, "praise.mail.team"),
+        "names": ", ".join(shown.get(name, name) for name in names) or pack.phrase(language, "praise.mail.team"),
         "words": words,
         "who": who,
         "date": format_date(draft.now, language),
@@ -43,7 +44,7 @@ def give_praise(
             Reply(
                 id=reply_id(state, f"praise {contact}", "email", colleague.mail),
                 tenant=state.tenant, case=state.id, channel="email", account=mail.account if mail else "",
-                to=Party(kind="email", address=colleague.mail, name=colleague.name),
+                to=Party(kind="email", address=colleague.mail, name=shown[colleague.name]),
                 subject=pack.phrase(language, "praise.mail.subject", number=state.number),
                 text=pack.phrase(language, "praise.mail.text", **values), language=language, kind="internal",
             ),

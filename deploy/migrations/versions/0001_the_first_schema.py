@@ -573,6 +573,7 @@ def _tables() -> None:
         "desk_staff",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("display_name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("mail", sa.Text(), nullable=False),
         sa.Column("phone", sa.Text(), nullable=False),

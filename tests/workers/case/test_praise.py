@@ -35,6 +35,27 @@ def test_who_is_meant(text: str, helpers: list[str], names: tuple[str, ...]) -> 
     assert meant(text, PEOPLE, helpers) == names
 
 
+@pytest.mark.parametrize(
+    ("text", "helpers", "names"),
+    [
+        ("Ein Lob für Frau Müller!", [], ("amueller",)),
+        ("Takk til ØYVIND ÅSEN", [], ("oyvind",)),
+        ("Thanks to Anne-Marie", [], ("amueller",)),
+        ("Großes Lob an Müller", ["jm"], ("jm",)),
+        ("Danke, Jürgen Müller", ["amueller"], ("jm",)),
+        ("Danke an amueller", [], ()),
+        ("Danke an das Team", ["oyvind"], ("oyvind",)),
+    ],
+)
+def test_people_are_praised_by_the_name_that_is_read(text: str, helpers: list[str], names: tuple[str, ...]) -> None:
+    people = [
+        Colleague(name="amueller", shown="Anne-Marie Müller"),
+        Colleague(name="oyvind", shown="Øyvind Åsen"),
+        *([Colleague(name="jm", shown="Jürgen Müller")] if "jm" in (*helpers, *names) else []),
+    ]
+    assert meant(text, people, helpers) == names
+
+
 def test_a_letter_is_not_praised_by_its_signature() -> None:
     text = "Danke an Mina, sie war sehr freundlich!\n\nMit freundlichen Grüßen\nJonas Weber"
     assert meant(text, PEOPLE, [], writer="Jonas Weber") == ("Mina Berg",)

@@ -16,7 +16,7 @@ import "./offers.js";
 import { pageLinks, signOut } from "./pagehead.js";
 import "./queue.js";
 import { timeline } from "./timeline.js";
-import { aboutWords, caseNumber, channelName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
+import { aboutWords, caseNumber, channelName, colleagueName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 150; // changes that come together are fetched together
 const NEAR_END_PX = 40; // two lines: whoever is so near to the end of a timeline reads its end
@@ -100,7 +100,7 @@ class DeskApp extends HTMLElement {
         h("span", { class: "unseen" }, t("language")),
         h("select", { onchange: (event) => this.#speak(event.target.value) }, ["de", "nb", "en"].map((code) => h("option", { value: code, selected: code === language() }, languageName(code)))),
       ),
-      h("span", { class: "who" }, icon("person"), this.#me.person),
+      h("span", { class: "who" }, icon("person"), colleagueName(this.#me.person)),
       h("button", { class: "plain", "aria-expanded": String(this.#help), "aria-label": t("desk.help"), onclick: () => this.#showHelp(!this.#help) }, "?"),
       h("button", { class: "plain sign-out", onclick: signOut }, t("desk.signout")),
     ];
@@ -379,7 +379,7 @@ class DeskApp extends HTMLElement {
         h("span", { class: `status ${row.status}` }, statusName(row.status)),
         h("span", { class: "quiet figures" }, t("desk.number", { number: caseNumber(row.number) })),
         row.due ? h("span", {}, t("desk.promise"), " ", h("time-left", { class: "figures", due: row.due, start: row.promised })) : null,
-        h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
+        h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: colleagueName(row.assignee) }) : t("desk.with.nobody")),
       ),
       waitingWords(view),
       h("div", { class: "case-acts", role: "group", "aria-label": t("desk.acts") }, this.#acts(view)),
@@ -400,7 +400,7 @@ class DeskApp extends HTMLElement {
   #acts(view) {
     const { row } = view;
     const online = this.#parts.context.online;
-    const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee).map((person) => [person, person]);
+    const others = this.#people.filter((person) => person !== this.#me.person && person !== row.assignee).map((person) => [person, colleagueName(person)]);
     // Nobody has an empty name: that is software, which answers again.
     if (view.with_person) others.push(["", t("desk.assign.software")]);
     const closed = row.status === "closed";

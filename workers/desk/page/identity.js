@@ -4,7 +4,7 @@
 import { h, icon, replaceInside } from "/assets/dom.js";
 import { formatDay, t, tOr } from "/assets/i18n.js";
 import { get, post } from "./api.js";
-import { languageName, refusalWords } from "./words.js";
+import { colleagueName, languageName, refusalWords } from "./words.js";
 
 const FIELDS = ["name", "customer", "language"];
 
@@ -191,7 +191,7 @@ function address({ kind, address: where }) {
 }
 
 function why(change) {
-  return change ? h("span", { class: "quiet" }, t("desk.identity.why", { actor: change.actor, day: formatDay(change.at), reason: change.reason })) : null;
+  return change ? h("span", { class: "quiet" }, t("desk.identity.why", { actor: colleagueName(change.actor), day: formatDay(change.at), reason: change.reason })) : null;
 }
 
 function conflictList(found) {

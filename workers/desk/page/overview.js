@@ -7,7 +7,7 @@ import { longTime, serverTime } from "/assets/timeleft.js";
 import { get, post } from "./api.js";
 import { pageHead } from "./pagehead.js";
 import "./screen.js";
-import { aboutWords, channelName, departmentName, languageName, learnWords, nobody, reasonName, refusalWords, statusName } from "./words.js";
+import { aboutWords, channelName, colleagueName, departmentName, languageName, learnWords, nobody, reasonName, refusalWords, statusName } from "./words.js";
 
 const REFRESH_MS = 300; // changes that come together are fetched together
 const WEIGH_AGAIN_MS = 10_000; // time passes without an event too
@@ -122,8 +122,8 @@ class DeskOverview extends HTMLElement {
           row.due && !row.reasons.some(({ word }) => TIMED.has(word)) ? h("time-left", { class: "figures", due: row.due, start: row.created }) : null,
           h("span", { class: "quiet" }, departmentName(row.department || "desk")),
           h("span", { class: "quiet" }, statusName(row.status)),
-          h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: row.assignee }) : t("desk.with.nobody")),
-          row.joined.length ? h("span", { class: "quiet" }, t("live.joined", { names: row.joined.join(", ") })) : null,
+          h("span", { class: "quiet" }, row.assignee ? t("desk.with", { name: colleagueName(row.assignee) }) : t("desk.with.nobody")),
+          row.joined.length ? h("span", { class: "quiet" }, t("live.joined", { names: row.joined.map(colleagueName).join(", ") })) : null,
         ),
         h("ul", { class: "why", "aria-label": t("live.why") }, row.reasons.map((reason) => h("li", { class: GRAVE.has(reason.word) ? "bad" : reason.points >= 20 ? "warn" : "" }, riskWords(reason, row)))),
       ),
@@ -133,7 +133,7 @@ class DeskOverview extends HTMLElement {
         mine || row.joined.includes(this.#me.person) ? null : this.#button(row, "step-in"),
         mine ? null : this.#button(row, "take-over"),
         row.assignee && !mine
-          ? h("button", { class: "small", "aria-expanded": String(this.#advising === row.id), disabled: !this.#online, dataset: { key: `advise-${row.id}` }, onclick: () => this.#advise(row) }, t("live.advise", { name: row.assignee }))
+          ? h("button", { class: "small", "aria-expanded": String(this.#advising === row.id), disabled: !this.#online, dataset: { key: `advise-${row.id}` }, onclick: () => this.#advise(row) }, t("live.advise", { name: colleagueName(row.assignee) }))
           : null,
       ),
       this.#advising === row.id ? this.#note(row) : null,
@@ -151,7 +151,7 @@ class DeskOverview extends HTMLElement {
   }
 
   #note(row) {
-    const words = h("input", { "aria-label": t("live.advise", { name: row.assignee }), maxlength: "4000", required: true, dataset: { key: "advise" } });
+    const words = h("input", { "aria-label": t("live.advise", { name: colleagueName(row.assignee) }), maxlength: "4000", required: true, dataset: { key: "advise" } });
     return h(
       "form",
       {
@@ -181,7 +181,7 @@ class DeskOverview extends HTMLElement {
           h(
             "span",
             { class: "colleague" },
-            h("span", {}, person.name),
+            h("span", {}, person.shown),
             h("span", {}, h("span", { class: person.state === "ready" ? "good" : "quiet" }, t(`presence.${person.state}`)), " ", h("time-since", { class: "figures quiet", from: person.since })),
           ),
           person.state === "break" || person.state === "away"
@@ -193,7 +193,7 @@ class DeskOverview extends HTMLElement {
   }
 
   async #rest(name) {
-    if (await this.#send(`colleagues/${encodeURIComponent(name)}/break`, {})) this.#say(t("live.people.break.said", { name }));
+    if (await this.#send(`colleagues/${encodeURIComponent(name)}/break`, {})) this.#say(t("live.people.break.said", { name: colleagueName(name) }));
     await this.#load();
   }
 

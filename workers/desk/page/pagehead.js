@@ -3,7 +3,7 @@
 import { h, icon } from "/assets/dom.js";
 import { language, rememberLanguage, t } from "/assets/i18n.js";
 import { post } from "./api.js";
-import { languageName } from "./words.js";
+import { colleagueName, languageName } from "./words.js";
 
 const PAGES = [
   ["desk", "/desk", "work"],
@@ -49,7 +49,7 @@ export function pageHead(me, current, speak) {
         ["de", "nb", "en"].map((code) => h("option", { value: code, selected: code === language() }, languageName(code))),
       ),
     ),
-    h("span", { class: "who" }, icon("person"), me.person),
+    h("span", { class: "who" }, icon("person"), colleagueName(me.person)),
     h("button", { class: "plain sign-out", onclick: signOut }, t("desk.signout")),
   );
 }

@@ -4,7 +4,7 @@ import { channelIcon, h, icon, replaceInside } from "/assets/dom.js";
 import { t } from "/assets/i18n.js";
 import "/assets/timeleft.js";
 import { hereWords } from "./herewords.js";
-import { aboutWords, channelName, languageName, nobody } from "./words.js";
+import { aboutWords, channelName, colleagueName, languageName, nobody } from "./words.js";
 
 const VIEWS = ["waiting", "software", "closed"];
 
@@ -162,8 +162,8 @@ export class DeskQueue extends HTMLElement {
       row.hold ? h("span", { class: "flag" }, icon("clock"), t(`hold.${row.hold.reason}`)) : null,
       waits ? h("time-since", { class: "flag figures", from: row.waits }) : null,
       row.flags.map((flag) => h("span", { class: `flag ${flag}` }, icon("flag"), t(`flag.${flag}`))),
-      row.assignee && row.assignee !== this.me.person ? h("span", { class: "flag" }, icon("person"), row.assignee) : null,
-      row.offered && !row.assignee ? h("span", { class: "flag" }, icon("person"), t("flag.offered", { name: row.offered })) : null,
+      row.assignee && row.assignee !== this.me.person ? h("span", { class: "flag" }, icon("person"), colleagueName(row.assignee)) : null,
+      row.offered && !row.assignee ? h("span", { class: "flag" }, icon("person"), t("flag.offered", { name: colleagueName(row.offered) })) : null,
       others.length ? h("span", { class: "flag here" }, icon(others.some((other) => other.writing) ? "note" : "person"), hereWords(others, this.me.person)) : null,
     ].flat().filter(Boolean);
     return parts.length ? h("span", { class: "row-flags" }, parts) : null;

@@ -5,7 +5,7 @@ import { formatDay, formatNumber, preferredLanguage, t, useLanguage } from "/ass
 import { shortDuration } from "/assets/timeleft.js";
 import { get } from "./api.js";
 import { pageHead } from "./pagehead.js";
-import { channelName, departmentName, languageName, learnWords } from "./words.js";
+import { channelName, colleagueName, departmentName, languageName, learnWords } from "./words.js";
 
 const DIMENSIONS = ["day", "channel", "department", "language", "operator"];
 const CHOSEN = ["channel", "department", "language", "operator"];
@@ -198,7 +198,7 @@ function day(from, days) {
 
 function words(dimension, value) {
   if (dimension === "day") return formatDay(`${value}T12:00:00`);
-  if (dimension === "operator") return value === "machine" ? t("report.machine") : value || t("report.nobody");
+  if (dimension === "operator") return value === "machine" ? t("report.machine") : colleagueName(value) || t("report.nobody");
   if (!value) return t("report.unknown");
   return { channel: channelName, department: departmentName, language: languageName }[dimension](value);
 }

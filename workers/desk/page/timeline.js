@@ -3,7 +3,7 @@
 import { channelIcon, h, icon } from "/assets/dom.js";
 import { formatDay, formatMoney, formatTime, t, tOr } from "/assets/i18n.js";
 import { scan } from "./scan.js";
-import { actorName, caseNumber, channelName, departmentName, issueName, reasonName } from "./words.js";
+import { actorName, caseNumber, channelName, colleagueName, departmentName, issueName, reasonName } from "./words.js";
 
 const SPOKEN = new Set(["received", "reply-planned", "noted"]);
 
@@ -149,7 +149,7 @@ function systemWords(event, others) {
     department: departmentName(event.department || ""),
     issue: (event.intents || []).slice(0, 1).map(issueName).join(", "),
     percent: Math.round((event.confidence || 0) * 100),
-    to: event.to || "",
+    to: colleagueName(event.to || ""),
     outcome: tOr(`outcome.${event.outcome}`, event.outcome || ""),
     action: tOr(`action.${event.action}`, event.action || ""),
     reference: event.reference || "",
@@ -161,7 +161,7 @@ function systemWords(event, others) {
     minutes: event.minutes ?? 0,
     score: event.score ?? 0,
     words: event.words || "",
-    names: (event.names || []).join(", "),
+    names: (event.names || []).map(colleagueName).join(", "),
     state: tOr(`reply.state.${event.state}`, event.state || ""),
     by: tOr(`proof.by.${event.by}`, event.by || ""),
     name: tOr(`procedure.${event.name || event.procedure?.name}`, event.name || event.procedure?.name || ""),

@@ -4,10 +4,12 @@ import { language, t, tOr } from "/assets/i18n.js";
 
 let issues = {};
 let departments = {};
+let names = {};
 
 export function learnWords(me) {
   issues = me.issues;
   departments = me.departments;
+  names = me.names;
 }
 
 /** An issue as the company's pack names it, after "about"; the label's own words otherwise. */
@@ -33,11 +35,14 @@ export const languageName = (key) => tOr(`language.${key}`, key);
 /** The number of a case in groups of four, as it stands in letters; anything else as it is. */
 export const caseNumber = (number) => (/^\d{14}$/.test(number) ? number.replace(/(.{4})(?=.)/g, "$1 ") : number);
 
+/** A colleague as he or she is called; whoever was entered since the page was opened, by the name that signs in. */
+export const colleagueName = (name) => names[name] || name;
+
 /** Who did it, for a line of the timeline. */
 export function actorName(actor) {
   if (actor === "machine") return t("desk.actor.machine");
   if (actor === "customer") return t("desk.actor.customer");
-  return actor;
+  return colleagueName(actor);
 }
 
 /** What to call somebody without a name. */
