@@ -230,7 +230,7 @@ def _danger(different: Difference) -> str:
             return f": min.insync.replicas is {now}; {apply}"
         case "auto.create.topics.enable" | "unclean.leader.election.enable" as setting:
             return f": {setting} is {now or 'not known'}; {different.why or apply}"
-        case "cleanup.policy" | "retention.bytes" as setting:
+        case "cleanup.policy" | "retention.bytes" as setting if now:
             return f": {setting} is {now}, so records go that nobody has handled; {apply}"
         case "retention.ms" if 0 <= int(now or -1) < int(wanted) // LAST_NET:
             return f": retention.ms is {now}, so records go that nobody has handled; {apply}"
@@ -278,15 +278,18 @@ async def _settings_of(
 _OWN = 1
 """Source of a setting in the answer: the topic's own (DYNAMIC_TOPIC_CONFIG)."""
 
+_NOT_ALLOWED = (29, 31)
+"""TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED. Other codes pass: a broker that has not heard of a topic."""
+
 
 def _read_settings(answers: Sequence[Any], *, own_only: bool = False) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for answer in answers:
-        for code, _message, _kind, name, entries in answer.resources:
-            if code:
+        for code, _message, kind, name, entries in answer.resources:
+            if code in _NOT_ALLOWED:
                 # Taken for empty, they would seem to differ in everything, and `apply` would take away what others set.
-                reason = for_code(code).__name__
-                raise ConfigurationError(f"[kafka] username: may not see the settings of {name} ({reason})")
+                what = f"broker {name}" if kind == ConfigResourceType.BROKER else name
+                raise ConfigurationError(f"[kafka] username: may not see the settings of {what}")
             found[name] = {
                 entry[0]: entry[1] for entry in entries if entry[1] is not None and (not own_only or entry[3] == _OWN)
             }

@@ -171,6 +171,25 @@ def test_a_server_that_is_not_there_is_a_passing_error() -> None:
         postgres.upgrade(PostgresSettings(dsn="host=127.0.0.1 port=1 user=x dbname=x", connect_timeout_s=1))
 
 
+@pytest.mark.parametrize("wrong", ["dsn", "owner_dsn"])
+def test_what_is_no_connection_string_is_told_without_its_words(wrong: str) -> None:
+    settings = PostgresSettings(**{"dsn": "host=127.0.0.1", wrong: "host=127.0.0.1 password=geheim and more"})
+    with pytest.raises(ConfigurationError, match="connection string") as refused:
+        postgres.upgrade(settings)
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_change_of_the_schema_that_stands_still_is_not_waited_for_for_ever(
+    empty_database: PostgresSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_LOCK_S", 1)
+    with psycopg.connect(empty_database.owner_dsn) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (postgres._MIGRATION_LOCK,))
+        with pytest.raises(TransientError):
+            postgres.upgrade(empty_database)
+    postgres.upgrade(empty_database)
+
+
 def test_every_table_of_a_tenant_has_a_policy_that_holds_for_its_owner_too(
     postgres_settings: PostgresSettings,
 ) -> None:

@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -130,6 +132,20 @@ async def test_a_shorter_retention_that_outlasts_the_houses_own_is_the_operators
 async def test_no_broker_is_said_with_its_address() -> None:
     with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:1"):
         await make_plan(KafkaSettings(bootstrap=("127.0.0.1:1",), request_timeout_s=1.0), NAMES)
+
+
+async def test_settings_that_may_not_be_seen_are_not_taken_for_missing_ones(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await apply_plan(settings, NAMES)
+
+    async def refused(_client: Any, resources: list[ConfigResource]) -> list[Any]:
+        rows = [(31, "", each.resource_type.value, each.name, []) for each in resources]
+        return [SimpleNamespace(resources=rows)]
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_configs", refused)
+    with pytest.raises(ConfigurationError, match=r"username: may not see the settings of .*contact\.received"):
+        await apply_plan(settings, NAMES)
 
 
 def test_every_channel_has_its_topic_and_no_topic_is_named_twice() -> None:

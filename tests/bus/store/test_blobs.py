@@ -1,6 +1,8 @@
 """Blobs are there wholly or not at all."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,15 @@ async def test_a_folder_that_cannot_be_written_is_a_clear_refusal(tmp_path: Path
     blobs.path(digest).parent.write_bytes(b"a file where the folder should be")
     with pytest.raises(StorageFull):
         await blobs.put(b"x")
+
+
+async def test_a_full_disk_is_not_filled_further_by_what_could_not_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("bus.store.blobs.os.fsync", full)
+    with pytest.raises(StorageFull):
+        await Blobs(tmp_path).put(b"letter")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
