@@ -17,6 +17,7 @@ from bus.log.embedded import EmbeddedEngine
 from bus.log.topics import CONTACT_RECEIVED, topic
 from bus.message import Contact, Reply, decode
 from bus.store.port import Store
+from bus.store.sqlite_file import DATABASE_NAME
 from bus.telemetry import configure_logging
 from deploy import migrations
 from deploy.core import Core, open_core
@@ -49,12 +50,14 @@ _replies = (
 
 @asynccontextmanager
 async def opened(layers: Layered, settings: ProductSettings) -> AsyncIterator[Core]:
-    """A data folder that exists already. Raises ConfigurationError when it does not."""
+    """A data folder that exists already. Raises ConfigurationError when it does not: looking makes nothing."""
     configure_logging("ERROR")
-    if not settings.data_dir.is_dir():
-        raise ConfigurationError(
-            f"there is no data folder {settings.data_dir}; name it with --data, or start `contactbus up`"
-        )
+    folder = settings.data_dir
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no data folder {folder}; name it with --data, or start `contactbus up`")
+    bus: BusSettings = layers.section("bus", BusSettings)
+    if bus.engine == "embedded" and not (folder / DATABASE_NAME).is_file():
+        raise ConfigurationError(f"{folder} holds no data of contactbus; name its folder with --data")
     core = await open_core(layers, settings, public_url="")
     try:
         yield core

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,8 @@ class _Build:
             bound = self.server.bind()
         except OSError as error:
             raise ConfigurationError(
-                f"http {host_name}:{port} cannot be listened on ({error.strerror}); choose another with --http"
+                f"http {host_name}:{port} cannot be listened on ({os.strerror(error.errno or 0)}); "
+                "choose another with --http"
             ) from None
         self.base_url = f"http://{host_name}:{bound}"
         public_url = self.settings.public_url or self.base_url

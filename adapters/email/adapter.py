@@ -11,7 +11,7 @@ from adapters.email.intake import SmtpIntake
 from adapters.email.render import render
 from adapters.email.sender import RelaySender
 from bus.adapter.contract import Health, Manifest, Refused, RetryLater, SendResult, Services, Unknown
-from bus.errors import UnsupportedFeature
+from bus.errors import ConfigurationError, UnsupportedFeature
 from bus.message import Reply
 
 __all__ = ["EmailAdapter"]
@@ -40,11 +40,14 @@ class EmailAdapter:
         return self._intake.address
 
     async def listening(self) -> tuple[str, int]:
-        """Wait until the door is open; where it is. Raises RuntimeError when it could not be opened."""
+        """Wait until the door is open; where it is. Raises ConfigurationError when it could not be opened."""
         await self._listening.wait()
         address = self._intake.address
         if address is None:
-            raise RuntimeError("nothing listens for mail; the log says why")
+            where = f"{self._config.smtp_host}:{self._config.smtp_port}"
+            raise ConfigurationError(
+                f"[adapters.email] no mail can be taken at {where}, as the log says; choose another with --smtp"
+            )
         return address
 
     def routes(self) -> Sequence[web.RouteDef]:

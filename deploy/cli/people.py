@@ -22,7 +22,7 @@ _reason = click.option("--reason", required=True, help="Why, for the ledger.")
 
 _WHY = {
     "reason": "say why with --reason, in up to 500 characters",
-    "person": "one of them is not there; `contactbus people show` takes an id, an address or a number",
+    "person": "one of them is not there; a person is an id, an address or a number, an identity is KIND:ADDRESS",
     "same": "they are one person already",
     "alone": "this person was not merged into anybody",
 }

@@ -85,6 +85,8 @@ async def reports(
 
 def _chosen(only: tuple[str, ...]) -> dict[str, str]:
     parts = [each.partition("=") for each in only]
+    if not all(value for _, _, value in parts):
+        raise ValueError("only")
     return {name: value for name, _, value in parts}
 
 

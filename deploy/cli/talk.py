@@ -36,8 +36,10 @@ async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, origin: s
     from adapters.chat.client import ChatClient, ChatRefused
 
     turns: list[dict[str, Any]] = []
+    address = url or "http://127.0.0.1:8080"
+    if not address.startswith(("http://", "https://")):
+        fail(f"--url wants an address such as http://127.0.0.1:8080, not {address!r}", code=2)
     try:
-        address = url or "http://127.0.0.1:8080"
         async with ChatClient(address, lang=lang, origin=origin.rstrip("/"), patient=False) as client:
             for text in texts:
                 answers = await client.say(text)
@@ -47,7 +49,7 @@ async def chat_say(texts: tuple[str, ...], url: str | None, lang: str, origin: s
                     for answer in answers:
                         click.echo(f"answer  {answer.data.get('text', '')}")
     except (ChatRefused, TimeoutError, OSError) as error:
-        fail(str(error) or f"nobody answers at {url or 'http://127.0.0.1:8080'}; is the product running?")
+        fail(str(error) or f"nobody answers at {address}; is the product running?")
     if as_json:
         print_json(turns)
 

@@ -105,6 +105,8 @@ def test_whatever_prints_data_takes_json() -> None:
         (["workers", "run", "plumbing"], "intake"),
         (["workers", "run", "front", "--groups", "not-there.toml"], "not-there.toml"),
         (["cases", "list", "--data", "not-there"], "--data"),
+        (["cases", "list", "--data", "."], "no data of contactbus"),
+        (["chat", "say", "hello", "--url", "127.0.0.1:1"], "http://127.0.0.1:8080"),
         (["cases", "list", "--limit", "0"], "--limit"),
         (["normalise", "fax", __file__], "installed are"),
         (["normalise", "email", "not-there.eml"], "not-there.eml"),

@@ -78,6 +78,7 @@ def test_reports_as_table_json_and_csv(tmp_path: Path) -> None:
         (("--by", "colour"), "--by takes"),
         (("--since", "27.3.2026"), "--since"),
         (("--since", "2026-03-28", "--until", "2026-03-27"), "last day"),
+        (("--only", "channel"), "--only channel=email"),
         (("--since", "2020-01-01", "--until", "2026-03-27"), "400 days"),
     ],
 )

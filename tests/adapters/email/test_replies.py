@@ -22,7 +22,7 @@ from adapters.email.sender import classify
 from adapters.email.tokens import find_case
 from bus.adapter.contract import Accepted, Refused, RetryLater, SendResult, Services, Unknown
 from bus.adapter.tokens import Signer
-from bus.errors import UnsupportedFeature
+from bus.errors import ConfigurationError, UnsupportedFeature
 from bus.message import Attachment, Party, Reply
 from bus.store.blobs import digest_of
 
@@ -404,7 +404,7 @@ async def test_no_relay_no_sending(adapter_for: MakeAdapter) -> None:
 async def test_a_taken_address_is_said_and_not_waited_for(adapter_for: MakeAdapter, mailbox: Mailbox) -> None:
     adapter = adapter_for(mailbox, smtp_port=mailbox.address[1])
     receiving = asyncio.ensure_future(adapter.receive())
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConfigurationError, match=f"{mailbox.address[1]}.*--smtp"):
         await asyncio.wait_for(adapter.listening(), 5)
     with pytest.raises(OSError, match="address already in use"):
         await receiving
