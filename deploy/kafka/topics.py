@@ -279,7 +279,7 @@ _OWN = 1
 """Source of a setting in the answer: the topic's own (DYNAMIC_TOPIC_CONFIG)."""
 
 _NOT_ALLOWED = (29, 31)
-"""TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED. Other codes pass: a broker that has not heard of a topic."""
+"""TOPIC_ and CLUSTER_AUTHORIZATION_FAILED. Other codes pass, such as that of a broker that has not heard of a topic."""
 
 
 def _read_settings(answers: Sequence[Any], *, own_only: bool = False) -> dict[str, dict[str, str]]:
