@@ -93,6 +93,16 @@ def check_settings(settings: KafkaSettings) -> None:
             "username",
             f"{settings.security_protocol} needs username and password",
         ),
+        (
+            bool(settings.username or settings.password) and not settings.security_protocol.startswith("SASL"),
+            "security_protocol",
+            f"username or password is given, and {settings.security_protocol} signs nobody in",
+        ),
+        (
+            bool(settings.ca_file) and not settings.security_protocol.endswith("SSL"),
+            "security_protocol",
+            f"ca_file is given, and {settings.security_protocol} would carry what customers say in the open",
+        ),
     )
     for unsafe, name, reason in refusals:
         if unsafe:

@@ -21,6 +21,8 @@ from bus.log.kafka_settings import KafkaSettings, check_settings
         ("heartbeat_s", {"heartbeat_s": 15.0}),
         ("drain_s", {"drain_s": 90.0}),
         ("username", {"security_protocol": "SASL_SSL"}),
+        ("security_protocol", {"username": "bus", "password": "geheim"}),
+        ("security_protocol", {"ca_file": "brokers.pem"}),
     ],
 )
 def test_an_unsafe_setting_is_refused_by_name(name: str, given: dict[str, Any]) -> None:
