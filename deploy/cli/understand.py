@@ -80,7 +80,10 @@ def _words(value: Any) -> str:
 @click.option("--pack", default="shop", show_default=True, help="Company pack.")
 @json_option
 def triage_train(pack: str, as_json: bool) -> None:
-    """Train the pack's model from its examples and say how large and sure it is."""
+    """Train the pack's model from its examples.
+
+    Says how large it is, and how much of the pack's own test lines it gets right, by language.
+    """
     from workers.packs import load
     from workers.triage.cli_api import train
 
@@ -104,9 +107,9 @@ def triage_train(pack: str, as_json: bool) -> None:
 )
 @json_option
 def triage_evaluate(train_file: Path, test_file: Path, as_json: bool) -> None:
-    """Accuracy, macro-F1, calibration and coverage of a model trained on one file and tested on another.
+    """Measure a model trained on one file and tested on another.
 
-    Files are CSV with the columns text, label and, if you like, lang.
+    Accuracy, macro-F1, calibration and coverage. Files are CSV with the columns text, label and, if you like, lang.
     """
     from workers.triage.cli_api import evaluate
 
@@ -121,4 +124,11 @@ def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(figures)
         return
-    print_table(("figure", "value"), [(name, _words(value)) for name, value in figures.items()], empty="no figures")
+    rows: list[tuple[str, str]] = []
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            parts: dict[str, Any] = value
+            rows += [(f"{name} {part}", _words(each)) for part, each in parts.items()]
+        else:
+            rows.append((name, _words(value)))
+    print_table(("figure", "value"), rows, empty="no figures")
