@@ -339,9 +339,12 @@ async def _prove(turn: Turn, found: Row) -> bool:
 
 
 async def _join(turn: Turn, proven: events.ProofGiven) -> None:
-    """A case that claimed to belong to another one, now proven: what was written goes there, and so does the turn."""
+    """A case that claimed to belong to another one, now proven: what was written goes there, and so does the turn.
+
+    Not out of a person's hands: whoever was promised one here has it here, and no promise ends with a case.
+    """
     here = turn.state
-    if not here.claims:
+    if not here.claims or here.with_person:
         return
     there = await load_case(turn.house.store, turn.tenant, here.claims)
     if there is None or (proven.person not in (there.person, "") and there.customer != proven.customer):

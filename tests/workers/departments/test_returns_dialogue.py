@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from bus.message import Party
-from workers.case.model import CLOSED, CLOSING
+from workers.case.model import CLOSED, CLOSING, WAITING_PERSON
 from workers.records.money import format_date
 from workers.records.schema import goods_return
 
@@ -98,6 +98,24 @@ async def test_mail_with_the_number_claims_first_and_lands_in_the_case_once_prov
     thread = shop.contact("Og en ting til", sender=KARI_MAIL, conversation="<k2@example>")
     followed = await shop.hear(thread, understand("", department="desk", language="nb", decision="person"))
     assert (followed.link, followed.case) == ("thread", heard.case)
+
+
+async def test_who_was_promised_a_person_keeps_that_person_when_he_proves_who_he_is(shop: Any, understand: Any) -> None:
+    heard = await withdraw_by_letter(shop, understand)
+    number = (await shop.case(heard.case)).number
+
+    async def write(text: str, meaning: Any) -> Any:
+        return await shop.hear(shop.contact(text, sender=KARI_MAIL, conversation="<k4@example>"), meaning)
+
+    asks = understand("billing.refund_status", department="billing", language="nb", entities={"order": "SO-10301"})
+    claimed = await write(f"Saksnummer {number}: Hvor er pengene?", asks)
+    await write("menneske", understand("", department="billing", language="nb", request_person=True))
+    await confirm(shop, understand, claimed, "billing")
+    state = await shop.case(claimed.case)
+    assert (state.proof, state.status) == ("confirmed", WAITING_PERSON)
+    assert state.awaits_person()
+    there = await shop.case(heard.case)
+    assert claimed.contact.id not in there.contacts
 
 
 async def test_a_strangers_mail_with_the_number_stays_outside(shop: Any, understand: Any) -> None:
