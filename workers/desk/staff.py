@@ -9,12 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
+from sqlalchemy import bindparam, select
 
 from bus.clock import Clock, to_micros
 from bus.delivery.outcome import Outcome, Write
+from bus.errors import Conflict
+from bus.message import decode
 from bus.store.port import Effect, Row, Store
+from workers.case.changes import Draft
 from workers.case.commands import SHARED_DESK
+from workers.case.events import Assigned
+from workers.case.model import CLOSED, CaseState
 from workers.case.praise import Colleague
+from workers.case.schema import cases
 from workers.desk import roles
 from workers.desk.offer_schema import ALL_STAFF, KEEP_STAFF, ONE_STAFF, REMOVE_STAFF
 
@@ -22,6 +29,13 @@ __all__ = ["MOST_SKILL", "People", "Staff", "colleague_of", "staff_of"]
 
 MOST_SKILL = 3
 """Levels of a skill: 1 can help, 2 knows it well, 3 teaches the others. More grades nobody keeps up to date."""
+
+ATTEMPTS = 8
+"""A case changes a few times a second at most; more rounds than that mean something is wrong."""
+
+_IN_HAND = select(cases.c.snapshot).where(
+    cases.c.tenant == bindparam("tenant"), cases.c.assignee == bindparam("name"), cases.c.status != CLOSED
+)
 
 _Level = Annotated[int, msgspec.Meta(ge=1, le=MOST_SKILL)]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[^\W_](?:[^\W_]|-){0,63}$")]
@@ -96,11 +110,25 @@ class People:
         await self._store.apply([Effect(outcome=Outcome(writes=(write,)))])
 
     async def remove(self, tenant: str, name: str) -> bool:
-        """Somebody has left: open sessions end with the next request. False when nobody of that name works here."""
+        """Somebody has left: open sessions end with the next request, and the cases that he or she had are everybody's
+        again. False when nobody of that name works here. Raises Conflict when those change too fast: ask again."""
         params = {"b_tenant": tenant, "b_name": name, "b_at": to_micros(self._clock.now())}
         write = Write(statement=REMOVE_STAFF, params=params, expect=1)
         (result,) = await self._store.apply([Effect(outcome=Outcome(writes=(write,)))])
-        return result.applied
+        for _ in range(ATTEMPTS):
+            if await self._let_go(tenant, name):
+                return result.applied
+        raise Conflict("the cases of somebody who has left change faster than they can be given back")
+
+    async def _let_go(self, tenant: str, name: str) -> bool:
+        """Give the cases of somebody back to all. False when some of them changed meanwhile."""
+        rows = await self._store.all(_IN_HAND, {"tenant": tenant, "name": name})
+        effects: list[Effect] = []
+        for row in rows:
+            draft = Draft(decode(row["snapshot"].encode(), CaseState), self._clock.now())
+            draft.tell(Assigned(at=draft.now, to=""))
+            effects.append(Effect(outcome=draft.outcome()))
+        return all(result.applied for result in await self._store.apply(effects)) if effects else True
 
     async def role(self, tenant: str, name: str) -> str:
         """The role of whoever is signed in under a name; empty for somebody who may do nothing (any more)."""

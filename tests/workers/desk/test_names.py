@@ -69,6 +69,18 @@ def test_what_is_no_name_is_refused(written: str) -> None:
         msgspec.convert({"name": "a", "display_name": written}, Staff)
 
 
+async def test_whoever_leaves_leaves_no_case_behind(shop: Any, understand: Any) -> None:
+    people, actions = People(store=shop.engine, clock=shop.clock), actions_of(shop)
+    for name in ("mina", "ole"):
+        await people.keep("shop", Staff(name=name))
+    first, second, third = [await a_case(shop, understand) for _ in range(3)]
+    for case, name in ((first, "mina"), (second, "ole"), (third, "ole")):
+        await actions.assign("shop", case, name, name)
+    assert await people.remove("shop", "ole")
+    assert [(await shop.case(case)).assignee for case in (first, second, third)] == ["mina", "", ""]
+    assert not await people.remove("shop", "ole")
+
+
 async def test_a_case_is_given_to_nobody_who_does_not_work_here(shop: Any, understand: Any) -> None:
     people, actions = People(store=shop.engine, clock=shop.clock), actions_of(shop)
     await people.keep("shop", Staff(name="mina"))
