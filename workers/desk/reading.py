@@ -106,7 +106,8 @@ _WAITING = (
         cases.c.status != CLOSED,
         or_(cases.c.status == WAITING_PERSON, cases.c.assignee != ""),
     )
-    .order_by(cases.c.due, cases.c.created)
+    # Cases whose customer has the word are in somebody's hands, have no time, and may be many: they come last.
+    .order_by(cases.c.due == 0, cases.c.due, cases.c.created)
     .limit(QUEUE_LIMIT)
 )
 _SOFTWARE = (
