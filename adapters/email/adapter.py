@@ -78,6 +78,9 @@ class EmailAdapter:
         except (FileNotFoundError, ValueError) as error:
             log.warning("attachment of a reply is missing", channel="email", reply=reply.id, error=type(error).__name__)
             return Refused(reason="an attachment of the reply is missing")
+        except OSError as error:
+            log.warning("attachment of a reply is out of reach", reply=reply.id, error=type(error).__name__)
+            return RetryLater(reason="an attachment of the reply cannot be read now")
         try:
             return await self._sender.send(mail, attempt)
         except Exception as error:  # a surprise may have come after the last byte

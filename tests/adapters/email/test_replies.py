@@ -442,6 +442,22 @@ async def test_unusable_recipients_and_missing_attachments_are_refused(
     assert mailbox.mails == ()
 
 
+async def test_an_attachment_that_the_disk_does_not_give_now_is_waited_for(
+    adapter_for: MakeAdapter, mailbox: Mailbox
+) -> None:
+    adapter = adapter_for(mailbox)
+    data = b"terms"
+    digest = digest_of(data)
+    # Nothing was sent, and that is certain: neither a refusal nor a doubt.
+    path = adapter._services.blobs.path(digest)
+    path.mkdir(parents=True)
+    reply = changed(attachments=(Attachment(digest=digest, media_type="text/plain", size=5, name="a.txt"),))
+    assert isinstance(await adapter.send(reply, 1), RetryLater)
+    path.rmdir()
+    path.write_bytes(data)
+    assert isinstance(await adapter.send(reply, 2), Accepted)
+
+
 def test_back_off_grows() -> None:
     waits = [classify(451, b"4.3.0 x", attempt) for attempt in (1, 2, 3, 4, 5, 50)]
     assert [one.after_s for one in waits if isinstance(one, RetryLater)] == [60, 300, 900, 3600, 14400, 14400]
