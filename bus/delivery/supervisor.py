@@ -38,8 +38,8 @@ class Supervisor:
                 await part()
                 return
             except (Exception, asyncio.CancelledError) as error:
-                if _is_told_to_end(error):
-                    raise
+                if self._is_told_to_end(name, error):
+                    return
                 self.failing[name] = type(error).__name__
                 log.error("a part of the process failed", name=name, exc_info=error)
                 if not restart:
@@ -68,10 +68,10 @@ class Supervisor:
             for task in left:
                 log.warning("a part does not end", name=task.get_name())
 
-
-def _is_told_to_end(error: BaseException) -> bool:
-    """Whether somebody cancelled this very task. A client that cancels a task of its own lets us see that as well, and
-    a part that ended by it would be missed by nobody.
-    """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
+    def _is_told_to_end(self, name: str, error: BaseException) -> bool:
+        """Whether it was this task that somebody cancelled: then whatever the part says in answer is its end. A client
+        that cancels a task of its own lets us see that as well, and a part that ended by it would be missed by nobody.
+        """
+        task = asyncio.current_task()
+        by_stop = self._tasks.get(name) is not task
+        return by_stop or (isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0)

@@ -7,6 +7,7 @@ import pytest
 
 from bus.delivery import supervisor as module
 from bus.delivery.supervisor import Supervisor
+from bus.errors import TransientError
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,25 @@ async def test_a_part_that_fails_is_seen_and_begins_again(error: BaseException) 
     assert supervisor.failing == {}
     await supervisor.stop()
     assert begun == [0, 1]
+
+
+async def test_a_part_that_answers_to_its_end_with_an_error_ends_all_the_same() -> None:
+    begun = asyncio.Event()
+
+    async def part() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise TransientError("its server is away, too")
+
+    supervisor = Supervisor()
+    supervisor.run("part", part)
+    await begun.wait()
+    (task,) = supervisor._tasks.values()
+    await supervisor.stop()
+    assert task.done()
+    assert supervisor.failing == {}
 
 
 async def test_a_part_that_does_not_end_keeps_nobody_from_leaving() -> None:
