@@ -5,9 +5,11 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -16,7 +18,7 @@ from adapters.email.adapter import EmailAdapter
 from bus.adapter.contract import Acceptance, Raw, Services
 from bus.adapter.tokens import Signer
 from bus.clock import SystemClock
-from bus.message import Status
+from bus.message import Party, Reply, Status
 from bus.store.blobs import Blobs
 
 
@@ -203,3 +205,34 @@ def raw_mail() -> MailMaker:
         )
 
     return make
+
+
+REPLY = Reply(
+    id="r-00000000000000000001",
+    tenant="shop",
+    case="k-00000000000000000002",
+    channel="email",
+    account="hilfe@shop.example",
+    to=Party(kind="email", address="grete.ohlsen@kunde.example", name="Grete Öhlsen, Dr."),
+    text=(
+        "Guten Tag Frau Ohlsen,\n\nwir haben 49,90 € erstattet. Einzelheiten: https://shop.example/a?b=1&c=2.\n"
+        ".Punkt am Anfang\nFrom hier an\n\nViele Grüße\n" + "Ein sehr langer Absatz ohne Umbruch. " * 20
+    ),
+    language="de",
+    in_reply_to="<1f2e@kunde.example>",
+    references=("<root@kunde.example>", "<1f2e@kunde.example>"),
+    subject="Re: AW: Doppelt abgebucht für Bestellung SO-10234 und noch einiges mehr, damit der Betreff lang wird",
+    case_number="12345678901234",
+)
+
+
+@pytest.fixture
+def reply() -> Reply:
+    """A reply with everything that makes writing a mail difficult."""
+    return REPLY
+
+
+@pytest.fixture
+def changed(reply: Reply) -> Callable[..., Reply]:
+    """That reply with other fields."""
+    return partial(msgspec.structs.replace, reply)
