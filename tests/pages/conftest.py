@@ -165,7 +165,7 @@ class House:
         note = state.replies[-1]
         draft = Draft(state, self.clock.now())
         progress = events.ReplyProgress(at=draft.now, reply=note.id, channel=note.channel, state=state_name)
-        draft.do(rules.Track(progress=progress))
+        draft.do(rules.Track(progress=progress, until=draft.now + timedelta(hours=4)))
         await self.apply(draft)
 
     async def apply(self, draft: Draft) -> None:

@@ -190,7 +190,9 @@ def _command(told: Sequence[CaseEvent], place: int, state: CaseState, supervisor
                 return rules.ComeBack(planned=event)
             return rules.Reply(actor=event.actor, planned=event)
         case events.ReplyProgress() if event.state != "withdrawn":
-            return rules.Track(progress=event)
+            answered = (each for each in told[place + 1 : place + 3] if each.at == event.at)
+            until = (each.promise.until for each in answered if isinstance(each, events.PromiseMade))
+            return rules.Track(progress=event, until=next(until, event.at))
         case events.HandedOver() if isinstance(following, events.PromiseMade) and event.reason != SATISFACTION:
             promise = following.promise
             if promise.id != PERSON_PROMISE:

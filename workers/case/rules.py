@@ -1,6 +1,6 @@
 """What a case decides. Pure: no clock, no store, no channel. What follows from it: `workers.case.evolving`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -77,9 +77,10 @@ class Reply(_Command, frozen=True, kw_only=True):
 
 
 class Track(_Command, frozen=True, kw_only=True):
-    """News of a reply. Lower ranks are no news; a final failure hands the case to people."""
+    """News of a reply. Lower ranks are no news; a final failure hands the case to people, who answer by `until`."""
 
     progress: events.ReplyProgress
+    until: datetime
 
 
 class HandOver(_Command, frozen=True, kw_only=True):
@@ -163,7 +164,7 @@ def _decided(state: CaseState | None, command: Command, now: datetime) -> tuple[
         case Reply():
             return _reply(state, command.planned, now)
         case Track():
-            return _track(state, command.progress, now)
+            return _track(state, command.progress, command.until, now)
         case HandOver():
             return _hand_over(state, command, now)
         case Hold():
@@ -227,7 +228,9 @@ def _reply(state: CaseState, planned: events.ReplyPlanned, now: datetime) -> tup
     return (planned, *kept, *hold.end(state, "answered", now, actor=planned.actor))
 
 
-def _track(state: CaseState, progress: events.ReplyProgress, now: datetime) -> tuple[CaseEvent, ...]:
+def _track(
+    state: CaseState, progress: events.ReplyProgress, until: datetime, now: datetime
+) -> tuple[CaseEvent, ...]:  # fmt: skip
     note = next((note for note in state.replies if note.id == progress.reply), None)
     if note is None or STATE_RANK.get(progress.state, 0) <= STATE_RANK.get(note.state, -1):
         return ()
@@ -237,16 +240,12 @@ def _track(state: CaseState, progress: events.ReplyProgress, now: datetime) -> t
     if state.status == model.CLOSED and progress.reason == "closed":
         # It was not sent because the case had come to its end without it.
         return (progress,)
-    made = _promise_person(state, "answer", now + UNDELIVERED_PERSON, model.MACHINE, now)
+    made = _promise_person(state, "answer", until, model.MACHINE, now)
     if state.with_person:
         # Whoever answered by hand has kept the promise with words that nobody heard.
         unheard = note.kind not in SAYS_NOTHING_NEW and not state.awaits_person()
         return (progress, made) if unheard else (progress,)
     return (progress, events.HandedOver(at=now, reason="reply-failed"), made)
-
-
-UNDELIVERED_PERSON = timedelta(hours=4)
-"""A customer whose answer could not be delivered waits without knowing it: half a working day."""
 
 
 def _hand_over(state: CaseState, command: HandOver, now: datetime) -> tuple[CaseEvent, ...]:

@@ -68,7 +68,7 @@ class CaseWorker:
             draft = await self._draft(status.tenant, status.case)
             if draft is None:
                 return Outcome(writes=learnt) if learnt else NOTHING
-            _track(draft, status)
+            self._track(draft, status)
             self._called(draft, status)
             _close_if_complete(draft)
             draft.writes.extend(learnt)
@@ -122,6 +122,13 @@ class CaseWorker:
             else:
                 await break_promise(draft, self._pack, self._records, promise)
                 self._count_promise("broken")
+
+    def _track(self, draft: Draft, status: Status) -> None:
+        progress = events.ReplyProgress(
+            at=draft.now, actor=status.channel, reply=status.reply, channel=status.channel, state=status.state,
+            permanent=status.permanent, reason=status.reason,
+        )  # fmt: skip
+        draft.do(Track(progress=progress, until=self._soon(draft)))
 
     def _called(self, draft: Draft, status: Status) -> None:
         """News of a call-back under way: its end is a decision of the case."""
@@ -273,17 +280,6 @@ def _time_of(record: StoredRecord) -> datetime | None:
     one's: its time has come all the same, and it does not come again."""
     time = record.headers.get("ce_time", "")
     return datetime.fromisoformat(time) if time else None
-
-
-def _track(draft: Draft, status: Status) -> None:
-    draft.do(
-        Track(
-            progress=events.ReplyProgress(
-                at=draft.now, actor=status.channel, reply=status.reply, channel=status.channel, state=status.state,
-                permanent=status.permanent, reason=status.reason,
-            )
-        )
-    )  # fmt: skip
 
 
 def _close_if_complete(draft: Draft) -> bool:

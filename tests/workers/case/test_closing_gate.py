@@ -165,6 +165,8 @@ ACTS: st.SearchStrategy[list[Act]] = st.lists(
 
 
 def command(act: str, name: str, now: datetime) -> rules.Command:
+    until = now + timedelta(hours=1)
+
     def tell(event: events.CaseEvent) -> rules.Command:
         return rules.Happened(event=event)
 
@@ -174,10 +176,9 @@ def command(act: str, name: str, now: datetime) -> rules.Command:
 
     def progress(state: str) -> rules.Command:
         return rules.Track(
-            progress=events.ReplyProgress(at=now, reply=name, channel="email", state=state, permanent=True)
+            progress=events.ReplyProgress(at=now, reply=name, channel="email", state=state, permanent=True), until=until
         )
 
-    until = now + timedelta(hours=1)
     match act:
         case "hear" | "hang-up" | "automatic":
             route = Route(channel="email", account="a", address=ANNA, at=now)

@@ -57,7 +57,7 @@ class Desk:
 
     def arrive(self, reply: str) -> None:
         progress = events.ReplyProgress(at=self.now, reply=reply, channel="chat", state="delivered")
-        self.do(rules.Track(progress=progress))
+        self.do(rules.Track(progress=progress, until=self.now + timedelta(hours=4)))
 
     def due(self) -> datetime | None:
         return None if self.state is None or self.state.hold is None else hold.next_step(self.state.hold)[1]

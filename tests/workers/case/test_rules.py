@@ -54,7 +54,7 @@ def reply(name: str, actor: str = model.MACHINE, kind: str = "answer") -> rules.
 
 def track(name: str, state: str, *, permanent: bool = False) -> rules.Command:
     event = events.ReplyProgress(at=NOW, reply=name, channel="chat", state=state, permanent=permanent)
-    return rules.Track(progress=event)
+    return rules.Track(progress=event, until=NOW + timedelta(hours=4))
 
 
 def tell(event: CaseEvent) -> rules.Command:

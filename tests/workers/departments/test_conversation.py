@@ -1,6 +1,6 @@
 """What every department does alike: people asked for, anger, abuse, stop, endings, machines, two requests."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +154,19 @@ async def test_an_answer_that_cannot_be_delivered_goes_back_to_a_person(shop: An
     state = await shop.case(heard.case)
     assert state.status == WAITING_PERSON
     assert state.due is not None
+
+
+async def test_what_could_not_be_delivered_is_a_persons_in_hours_in_which_people_work(
+    shop: Any, understand: Any
+) -> None:
+    heard = await shop.hear(
+        shop.contact("Öffnungszeiten?", sender=ANNA), understand("info.opening_hours", department="support")
+    )
+    # Monday, 17 o'clock in Hamburg: an hour of today and three of tomorrow.
+    shop.clock.advance((datetime(2026, 1, 5, 16, 0, tzinfo=UTC) - shop.clock.now()).total_seconds())
+    await shop.deliver(heard.replies, "failed", permanent=True)
+    (promise,) = (await shop.case(heard.case)).open_promises()
+    assert promise.until == datetime(2026, 1, 6, 10, 0, tzinfo=UTC)
 
 
 async def test_the_desk_is_held_to_the_closing_rule(shop: Any, understand: Any) -> None:
