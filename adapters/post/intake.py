@@ -71,12 +71,12 @@ class FolderIntake:
             listing = await asyncio.to_thread(self._folder.list)
             if self._rows is None:
                 self._rows = {row.file: row for row in await self._journal.open_files()}
+            await self._forget_gone(listing)
             self.trouble = ""
         except (OSError, ContactbusError) as error:
-            self.trouble = f"the drop folder cannot be read ({type(error).__name__})"
-            log.warning("drop folder cannot be read", error=type(error).__name__)
+            self.trouble = f"the drop folder or its journal cannot be read ({type(error).__name__})"
+            log.warning("drop folder or its journal cannot be read", error=type(error).__name__)
             return self._config.scan_every_s
-        await self._forget_gone(listing)
         now, moment = to_micros(self._services.clock.now()), self._services.clock.monotonic()
         due_s = self._config.scan_every_s
         for seen in listing:

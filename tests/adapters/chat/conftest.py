@@ -239,7 +239,7 @@ def signed() -> Signer:
 CHROMIUM = "/usr/bin/chromium"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The system's Chromium, started once: the address of its debugging port."""
     profile = tmp_path_factory.mktemp("chromium")

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.post.journal import Journal
 from bus.adapter.contract import Acceptance, Raw
-from bus.errors import Overloaded, StorageFull
+from bus.errors import Overloaded, StorageFull, TransientError
 
 SETTLE = 1.0
 
@@ -314,6 +314,23 @@ async def test_one_bad_file_does_not_hold_up_the_others(room, pdf: bytes) -> Non
         await room.look(60)
     assert len(room.accepted) == 2
     assert len(room.names("done")) == 2
+
+
+async def test_a_journal_that_is_away_is_reported_and_outlived(room, pdf: bytes, monkeypatch) -> None:
+    async def away(*_: object) -> None:
+        raise TransientError("locked")
+
+    (room.drop / "half.pdf").write_bytes(pdf[: len(pdf) // 2])
+    await room.look()
+    await room.look(SETTLE)
+    (room.drop / "half.pdf").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "put_file", away)
+        await room.look()
+        assert not (await room.adapter.probe()).ok
+    await room.look()
+    assert (await room.adapter.probe()).ok
+    assert [row.state for row in await Journal(room.engine, "shop").files()] == ["gone"]
 
 
 async def test_a_folder_that_vanishes_is_reported_and_comes_back(room, pdf: bytes) -> None:
