@@ -13,6 +13,11 @@ _SPOKEN = {
     ("nb", "EUR"): ("euro", "cent"), ("nb", "GBP"): ("pund", "pence"), ("nb", "NOK"): ("kroner", "øre"),
     ("en", "EUR"): ("euros", "cents"), ("en", "GBP"): ("pounds", "pence"), ("en", "NOK"): ("kroner", "øre"),
 }  # fmt: skip
+_ONE = {
+    "Kronen": "Krone", "Pence": "Penny", "kroner": "krone", "pounds": "pound", "pence": "penny", "euros": "euro",
+    "cents": "cent",
+}  # fmt: skip
+"""What a single one of them is called, where that is another word."""
 _AND = {"de": "und", "nb": "og", "en": "and"}
 
 _MONTHS = {
@@ -79,12 +84,14 @@ def format_money(amount: int, currency: str, language: str) -> str:
 
 
 def speak_money(amount: int, currency: str, language: str) -> str:
-    """An amount as somebody says it: `49 Euro und 90 Cent`."""
+    """An amount as somebody says it: `49 Euro und 90 Cent`, `1 krone`, `90 pence`."""
     whole, part = divmod(abs(amount), 100)
     major, minor = _SPOKEN.get((language, currency), (currency, ""))
-    if language == "en" and whole == 1:
-        major = {"pounds": "pound", "euros": "euro"}.get(major, major)
-    return f"{whole} {major}" + (f" {_AND[language]} {part} {minor}" if part else "")
+    counted = [
+        f"{count} {_ONE.get(name, name) if count == 1 else name}" for count, name in ((whole, major), (part, minor))
+        if count
+    ]  # fmt: skip
+    return f" {_AND[language]} ".join(counted) or f"0 {major}"
 
 
 def format_date(moment: datetime, language: str) -> str:
