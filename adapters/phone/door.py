@@ -20,7 +20,7 @@ from adapters.phone.render import GIVE_UP_STEPS, NOTHING, Renderer
 from bus.adapter.contract import Accepted, Refused, RetryLater, SendResult, Services
 from bus.adapter.redaction import redact
 from bus.clock import from_micros, to_micros
-from bus.errors import Overloaded
+from bus.errors import Overloaded, TransientError
 from bus.message import Status
 
 __all__ = ["Door"]
@@ -109,17 +109,26 @@ class Door:
         """Settle what is owed, end calls that fell silent, forget old ones."""
         now = self._now()
         for sid in await self._calls.due(now, _SWEEP_BATCH):
-            call, version = await self._calls.load(sid)
-            if call is None:
-                continue
-            if is_forgettable(call, now):
-                await self._calls.forget(sid, version)
-                continue
-            cleared = await self._reports_sent(call)
-            move = self._machine.lost(cleared, now) if is_lost(call, now) else None
-            settled = await self._accepted(move or Move(call=cleared))
-            if await self._calls.save(settled, version, now):
-                self._reported.difference_update(_ids(call.reports))
+            try:
+                await self._look_after(sid, now)
+            except TransientError:
+                raise
+            except Exception as error:
+                # One call that cannot be read or settled must not keep all others from being looked after.
+                log.error("a call could not be looked after", channel="phone", exc_info=error)
+
+    async def _look_after(self, sid: str, now: int) -> None:
+        call, version = await self._calls.load(sid)
+        if call is None:
+            return
+        if is_forgettable(call, now):
+            await self._calls.forget(sid, version)
+            return
+        cleared = await self._reports_sent(call)
+        move = self._machine.lost(cleared, now) if is_lost(call, now) else None
+        settled = await self._accepted(move or Move(call=cleared))
+        if await self._calls.save(settled, version, now):
+            self._reported.difference_update(_ids(call.reports))
 
     # ---- one request
 

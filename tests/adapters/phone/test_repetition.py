@@ -179,6 +179,21 @@ async def test_silent_calls_are_ended_and_old_ones_forgotten(
     assert await engine.all(select(phone_call)) == []
 
 
+async def test_a_call_that_cannot_be_read_does_not_keep_others_from_being_looked_after(
+    phone: Any, clock: Any, tmp_path: Any
+) -> None:
+    table = phone.MemoryCalls()
+    table.rows["CA" + "0" * 32] = (1, b"of another version", 0)
+    adapter, workers = phone.build(tmp_path, clock=clock, calls=table)
+    workers.delay_s = lambda contact: None
+    caller = Line(phone, adapter)
+    await caller.post("voice")
+    await caller.at("said", 1, Digits="0")
+    clock.advance(601)
+    await adapter.sweep()
+    assert workers.requests() == ["person", "ended"]
+
+
 async def test_state_survives_the_process(phone: Any, engine: Any, tmp_path: Any) -> None:
     def start() -> Any:
         return phone.build(tmp_path, clock=phone.LoopClock(), store=engine)
