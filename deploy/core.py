@@ -15,6 +15,7 @@ from bus.engine import Engine
 from bus.errors import ConfigurationError
 from bus.store.blobs import Blobs
 from bus.telemetry import Metrics
+from deploy.data_folder import claim_data_folder
 from deploy.engines import Opened, Part, Role, open_engine
 from deploy.settings import ProductSettings
 from workers.packs import Pack, load
@@ -89,8 +90,7 @@ async def open_core(
     """
     data = settings.data_dir
     try:
-        data.mkdir(parents=True, exist_ok=True)
-        data.chmod(0o700)
+        claim_data_folder(data)
         signer = Signer(load_or_create_secret(settings.signing_key_file))
     except OSError as error:
         raise ConfigurationError(f"{error.filename or data} cannot be used: {error.strerror}") from None

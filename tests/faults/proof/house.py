@@ -146,7 +146,7 @@ class House(ABC):
         await self._nursery.start()
         for line in self.lines.values():
             await line.start()
-        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._learned is not None:
             # A model that was trained before saves every process the training.
             shutil.copytree(self._learned, self.data, dirs_exist_ok=True)
@@ -300,8 +300,8 @@ class Embedded(House):
 
     async def open(self) -> None:
         if self._small_disk:
-            self.data.mkdir(parents=True, exist_ok=True)
-            mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(self.data)]
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs", str(self.data)]
             subprocess.run(mount, check=True)
         await super().open()
 
