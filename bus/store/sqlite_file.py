@@ -150,18 +150,21 @@ class WalGauge:
             self._salts, self._mark = salts, CHECKPOINT_FRAMES
         return self._reaches(self._mark)
 
+    def needs_room(self) -> bool:
+        """Whether the WAL has come near the end of its file."""
+        frames = self._frames()
+        return frames < _ROOM_FRAMES // 2 or self._reaches(frames - _ROOM_FRAMES // 2)
+
     def make_room(self) -> None:
-        """Keep written bytes ahead of the WAL's end.
+        """Put written bytes ahead of the WAL's end.
 
         An fsync that makes the file longer has to write the file's description too: on ext4 such a commit took twice
         as long (0.9 instead of 0.45 ms). What follows the last valid frame does not matter to SQLite, whose own WAL is
         full of old frames after its first round.
         """
         size = os.fstat(self._file()).st_size
-        frames = (size - self._HEADER_BYTES) // self._FRAME_BYTES
-        if frames < _ROOM_FRAMES // 2 or self._reaches(frames - _ROOM_FRAMES // 2):
-            os.pwrite(self._file(), bytes(_ROOM_FRAMES * self._FRAME_BYTES), size)
-            os.fsync(self._file())
+        os.pwrite(self._file(), bytes(_ROOM_FRAMES * self._FRAME_BYTES), size)
+        os.fsync(self._file())
 
     def checkpoint(self, connection: sqlite3.Connection) -> None:
         """Copy the WAL into the database as far as readers allow; what is left is tried again after as much growth."""
@@ -173,6 +176,9 @@ class WalGauge:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _frames(self) -> int:
+        return (os.fstat(self._file()).st_size - self._HEADER_BYTES) // self._FRAME_BYTES
 
     def _reaches(self, frame: int) -> bool:
         place = self._HEADER_BYTES + (frame - 1) * self._FRAME_BYTES + 8

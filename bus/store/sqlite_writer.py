@@ -168,6 +168,7 @@ class Writer:
         with self._lock:
             self._connection = connect(folder)
         self._full_sync = True
+        self._chore: Callable[[], None] | None = None
         self._data_version = -1
         self._epoch = 0
         self._closing: list[sqlite3.Connection] = []
@@ -273,15 +274,17 @@ class Writer:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise
-                # Asked before the results are given: afterwards the event loop is busy with them, and the lock is held.
-                long = self._gauge.is_long()
-                self._give(settled, transaction.on_loop)
-                settled, batch = [], []
-                transaction.committed()
-                if long:
-                    self._gauge.checkpoint(self._connection)
-                elif not low:
-                    self._gauge.make_room()
+                if self._chore is not None:
+                    # It needs the lock, and takes its time: the results do not wait for it.
+                    batch = []
+                    self._answer(transaction, settled)
+                    self._chore()
+            # From here on without the lock: the event loop is busy with the results at once, and while this thread
+            # waits for the interpreter another process can write.
+            if batch:
+                batch = []
+                self._answer(transaction, settled)
+            self._chore = self._next_chore(low)
         except Exception as error:
             if not batch:
                 # The jobs are durable and answered; what failed came after (a checkpoint), and will be tried again.
@@ -290,6 +293,16 @@ class Writer:
             failure = translate(error)
             log.error("transaction failed", count=len(batch), exc_info=error)
             self._give([(job.future, None, failure) for job in batch], [])
+
+    def _answer(self, transaction: Transaction, settled: list[_Settled]) -> None:
+        self._give(settled, transaction.on_loop)
+        transaction.committed()
+
+    def _next_chore(self, low: bool) -> Callable[[], None] | None:
+        """What has to be done about the WAL after the next transaction, if anything."""
+        if self._gauge.is_long():
+            return lambda: self._gauge.checkpoint(self._connection)
+        return self._gauge.make_room if not low and self._gauge.needs_room() else None
 
     def _begin(self, batch: Sequence[Job]) -> Transaction:
         full = any(job.durable for job in batch)
