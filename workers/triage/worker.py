@@ -131,6 +131,7 @@ class TriageWorker:
 
 def _language_of(number: str, pack: Pack) -> str:
     """The language of a number's country, by the longest calling code that the pack knows."""
-    digits = number.removeprefix("+")
+    if not number.startswith("+"):
+        return ""
     codes = sorted(pack.file.countries, key=len, reverse=True)
-    return next((pack.file.countries[code] for code in codes if number.startswith("+") and digits.startswith(code)), "")
+    return next((pack.file.countries[code] for code in codes if number.startswith(code, 1)), "")
