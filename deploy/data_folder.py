@@ -8,8 +8,8 @@ from bus.store.sqlite_file import DATABASE_NAME
 
 __all__ = ["claim_data_folder"]
 
-_OURS = frozenset({DATABASE_NAME, "signing.key", "blobs", "spool"})
-"""Any of them marks a folder of ours; a start makes one of them before anything else."""
+_OURS = frozenset({DATABASE_NAME, "signing.key", "blobs", "spool", "models"})
+"""Any of them marks a folder of ours: the first that a start, or training before it, puts there."""
 
 _EMPTY = frozenset({"lost+found"})
 """What a new file system has in it."""
