@@ -29,7 +29,7 @@ MAX_REFERENCES = 20
 _WIDTH = 76
 
 _PREFIX = {"de": "AW", "nb": "SV", "en": "Re"}
-_CASE_WORD = {"de": "Fall", "nb": "Sak", "en": "Case"}
+_CASE_WORD = {"de": "Vorgang", "nb": "Sak", "en": "Case"}
 _NO_SUBJECT = {"de": "Ihre Nachricht an uns", "nb": "Meldingen din til oss", "en": "Your message to us"}
 _LANGUAGE_TAG = {"de": "de", "nb": "nb", "en": "en"}
 
@@ -82,7 +82,7 @@ def render(
 
 
 def subject_line(reply: Reply) -> str:
-    """The customer's subject behind one prefix of their language, with the case number: `AW: ... [Fall 1234 ...]`."""
+    """The customer's subject behind one prefix of their language, with the case number: `AW: ... [Vorgang 1234 ...]`."""
     language = reply.language if reply.language in _PREFIX else "en"
     subject = _one_line(reply.subject)
     subject = _CASE_TAG.sub(" ", subject[:500])
@@ -100,7 +100,7 @@ def subject_line(reply: Reply) -> str:
 _PREFIXES = re.compile(
     r"^(?:\s*(?:re|aw|antw|sv|vs|fwd?|wg|vb|res|tr)\s*(?:\[\d{1,3}\]|\^\d{1,3})?\s*:)+", re.IGNORECASE
 )
-_CASE_TAG = re.compile(r"\s*\[(?:Fall|Sak|Case) [\d ]{14,20}\]\s*", re.IGNORECASE)
+_CASE_TAG = re.compile(r"\s*\[(?:Vorgang|Sak|Case) [\d ]{14,20}\]\s*", re.IGNORECASE)
 _LINK = re.compile(
     r"(?:https?://|www\.)\S+|\S+\.(?:com|net|org|info|biz|ru|cn|xyz|top|shop|online)(?:/\S*)?\b", re.IGNORECASE
 )

@@ -41,7 +41,7 @@ def test_a_reply_reads_as_it_was_meant(signer: Signer, reply: Reply) -> None:
     assert message["To"].addresses[0].addr_spec == "grete.ohlsen@kunde.example"
     assert message["Subject"] == (
         "AW: Doppelt abgebucht für Bestellung SO-10234 und noch einiges mehr, damit der Betreff lang wird "
-        "[Fall 1234 5678 9012 34]"
+        "[Vorgang 1234 5678 9012 34]"
     )
     assert message["Date"].datetime == NOW
     assert message["In-Reply-To"] == "<1f2e@kunde.example>"
@@ -106,18 +106,18 @@ def test_what_comes_back_finds_its_case(signer: Signer, reply: Reply) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "AW: Lampe [Fall 1234 5678 9012 34]"),
+        ({}, "AW: Lampe [Vorgang 1234 5678 9012 34]"),
         ({"language": "nb"}, "SV: Lampe [Sak 1234 5678 9012 34]"),
         ({"language": "en"}, "Re: Lampe [Case 1234 5678 9012 34]"),
-        ({"subject": "AW: Re[2]: SV: Lampe [Fall 1234 5678 9012 34]"}, "AW: Lampe [Fall 1234 5678 9012 34]"),
-        ({"subject": ""}, "Ihre Nachricht an uns [Fall 1234 5678 9012 34]"),
+        ({"subject": "AW: Re[2]: SV: Lampe [Vorgang 1234 5678 9012 34]"}, "AW: Lampe [Vorgang 1234 5678 9012 34]"),
+        ({"subject": ""}, "Ihre Nachricht an uns [Vorgang 1234 5678 9012 34]"),
         ({"subject": "", "language": "nb"}, "Meldingen din til oss [Sak 1234 5678 9012 34]"),
         ({"case_number": ""}, "AW: Lampe"),
         ({"in_reply_to": "", "references": (), "case_number": ""}, "Lampe"),
-        ({"subject": "Lampe\r\nBcc: x@y.example"}, "AW: Lampe Bcc: x@y.example [Fall 1234 5678 9012 34]"),
+        ({"subject": "Lampe\r\nBcc: x@y.example"}, "AW: Lampe Bcc: x@y.example [Vorgang 1234 5678 9012 34]"),
         (
             {"kind": "acknowledgement", "subject": "Gewinnen Sie auf https://bad.example/x jetzt " + "!" * 300},
-            "AW: Gewinnen Sie auf jetzt " + "!" * 57 + " [Fall 1234 5678 9012 34]",
+            "AW: Gewinnen Sie auf jetzt " + "!" * 57 + " [Vorgang 1234 5678 9012 34]",
         ),
     ],
 )
