@@ -82,7 +82,7 @@ def render(
 
 
 def subject_line(reply: Reply) -> str:
-    """The customer's subject behind one prefix of their language, with the case number: `AW: ... [Vorgang 1234 ...]`."""
+    """The customer's subject behind one prefix of their language, with the case number: `AW: ... [Vorgang 1234]`."""
     language = reply.language if reply.language in _PREFIX else "en"
     subject = _one_line(reply.subject)
     subject = _CASE_TAG.sub(" ", subject[:500])
