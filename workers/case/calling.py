@@ -6,7 +6,7 @@ What can be asked of a `Draft` alone stands here; what counts as a try and when 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bus.delivery.consent import CALLBACK
+from bus.delivery.consent import CALLBACK, country_of, may_contact
 from bus.delivery.outcome import SetTimer
 from bus.log.topics import CASE_TIMER
 from bus.message import Party, Reply, derive_id, encode
@@ -36,7 +36,8 @@ def begin_call(draft: Draft, pack: Pack, *, actor: str, phone: str, number: str 
     person dials by hand and says how it went (`end_call`).
 
     `number` is another one than the customer called from. Raises Refused with `callback` when no number is known,
-    `under-way` while a try is, `hours` when nobody is called, `person` when somebody else has the case.
+    `under-way` while a try is, `hours` when nobody is called (and nothing rings while the sending would wait for the
+    customer's morning), `person` when somebody else has the case.
     """
     state, now = draft.state, draft.now
     if state.assignee not in ("", actor):
@@ -52,6 +53,9 @@ def begin_call(draft: Draft, pack: Pack, *, actor: str, phone: str, number: str 
     if asked.reply:
         raise Refused(("under-way",))
     if not EARLIEST <= now.astimezone(ZoneInfo(pack.policy.service.hours.zone)).time() < LATEST:
+        raise Refused(("hours",))
+    quiet = pack.policy.sales.quiet()
+    if phone and not may_contact((), CALLBACK, "phone", now, quiet, country_of("", asked.number)).permitted:
         raise Refused(("hours",))
     if state.assignee != actor:
         if not state.with_person:

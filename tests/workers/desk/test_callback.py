@@ -169,3 +169,14 @@ async def test_nobody_is_called_at_night(shop: Any, understand: Any) -> None:
     shop.clock.advance(timedelta(hours=14).total_seconds())
     with pytest.raises(rules.Refused, match="hours"):
         await call(shop, case)
+
+
+async def test_no_telephone_rings_while_the_customers_would_wait_for_the_morning(shop: Any, understand: Any) -> None:
+    case = await asked(shop, understand)
+    # Half past eight in the evening: the sending would be kept until nine, and nobody would know why nothing rings.
+    shop.clock.advance(timedelta(hours=10.5).total_seconds())
+    with pytest.raises(rules.Refused, match="hours"):
+        await call(shop, case)
+    # Whoever dials by hand goes by the hours of the house.
+    assert await call(shop, case, phone="") is None
+    assert (await shop.case(case)).callback.tries == 1
