@@ -1,6 +1,8 @@
 """The writer: batches, undoing, durability, and what happens when the disk says no."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +18,7 @@ import pytest_asyncio
 
 from bus.errors import PermanentError, StorageFull, TransientError
 from bus.store import sqlite_writer
-from bus.store.sqlite_file import CHECKPOINT_FRAMES, connect, has_wal_reset_bug, write_lock
+from bus.store.sqlite_file import CHECKPOINT_FRAMES, LOCK_NAME, connect, has_wal_reset_bug, write_lock
 from bus.store.sqlite_writer import Transaction, Writer
 
 
@@ -62,6 +64,23 @@ class TestJobs:
 
     async def test_what_is_not_urgent_does_not_wait_for_ever(self, writer: Writer) -> None:
         assert await asyncio.wait_for(writer.submit(_put(1), urgent=False), 10) == 1
+
+    async def test_what_follows_a_commit_keeps_nobody_from_writing(
+        self, writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Looking after the WAL needs the lock: what the first transaction left to do is done with the next one.
+        monkeypatch.setattr(writer, "_next_chore", lambda _low: None)
+        await writer.submit(lambda _: None)
+        free: list[bool] = []
+
+        def look() -> None:
+            with (tmp_path / LOCK_NAME).open() as other, contextlib.suppress(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(True)
+
+        await writer.submit(lambda transaction: transaction.after_commit(look))
+        await writer.submit(lambda _: None)
+        assert free == [True]
 
     async def test_a_failing_job_is_undone_alone(self, writer: Writer, tmp_path: Path) -> None:
         def half(transaction: Transaction) -> None:
