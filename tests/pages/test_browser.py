@@ -197,6 +197,26 @@ async def test_a_lost_connection_shows_at_once_and_sending_waits(house, eyes):
     assert await page.is_enabled("desk-composer .primary")
 
 
+async def test_the_list_moves_in_a_house_in_which_something_always_changes(house, eyes):
+    busy = await house.make_case("grete")
+    page = await eyes.open_desk(house)
+
+    async def always() -> None:
+        while True:
+            await house.write_in(busy, "Noch etwas.")
+            await asyncio.sleep(0.05)
+
+    changing = asyncio.create_task(always())
+    try:
+        case = await house.make_case("kari")
+        await page.wait_for_selector(f'[data-case="{case}"]', timeout=5_000)
+        await page.click(f'[data-case="{case}"]')
+        await page.wait_for_selector("h2:has-text('Kari Lunde')")
+        assert not changing.done()
+    finally:
+        changing.cancel()
+
+
 async def test_a_case_is_handed_to_a_colleague_who_is_signed_in(house, soon, eyes):
     case = await house.make_case()
     alone = await eyes.open_desk(house)
@@ -390,6 +410,9 @@ async def test_rows_light_up_stop_by_stop(start, browser):
     assert 1 <= float(shown.split()[0]) < 60
     await page.click(".step >> nth=0")
     await page.wait_for_function("() => document.querySelector('pre').textContent.includes('SO-10234')")
+    await start.traveller.received("tom")
+    await page.wait_for_selector(".recent button >> nth=1")
+    assert "SO-10234" in await page.text_content("pre:not([hidden])")
 
 
 async def test_a_mail_written_on_the_start_page_comes_through_the_mail_door(start, browser):
@@ -420,5 +443,9 @@ async def test_the_mailbox_shows_mail_as_text_with_links(start, browser):
     links = await page.locator(".mail-text a").all()
     assert [await link.get_attribute("href") for link in links] == ["https://shop.example/confirm/a.b"]
     assert await page.text_content(".mail h2") == "<img src=x onerror=window.hit=1>"
-    await asyncio.sleep(0)
+    # What comes in meanwhile stands in the list, and does not take away what somebody reads.
+    await start.mailbox.keep("x@shop.example", ["tom@customer.example"], b"Subject: Later\r\n\r\nx\r\n")
+    await start.traveller.received("tom")
+    await page.wait_for_selector(".mail-line:has-text('Later')")
+    assert await page.text_content(".mail h2") == "<img src=x onerror=window.hit=1>"
     assert await page.evaluate("window.hit") is None

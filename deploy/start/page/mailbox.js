@@ -20,6 +20,7 @@ function draw() {
     return;
   }
   const mail = mails.find((one) => one.number === chosen) || mails[0];
+  chosen = mail?.number ?? 0; // what somebody is reading stays, whatever comes in
   replaceInside(
     place,
     h("h1", {}, t("start.place.mailbox")),

@@ -37,7 +37,7 @@ export function story(journeys, selected, choose) {
       }),
     ),
     together.map((journey) => [
-      h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number)))),
+      h("ol", { class: "steps" }, journey.steps.map((step, number) => h("li", {}, stepLine(journey, step, number, choose)))),
       journey.answer
         ? h("figure", { class: "answer" }, h("figcaption", { class: "quiet" }, t("start.story.answer")), h("blockquote", { lang: journey.language || null }, journey.answer))
         : null,
@@ -50,25 +50,27 @@ const matterOf = (journey) => journey.case || journey.contact;
 
 const opened = new Map(); // records that somebody is looking at stay open while news comes in
 
-function stepLine(journey, step, number) {
+function stepLine(journey, step, number, choose) {
   const key = `step-${journey.contact}-${number}`;
   const after = (new Date(step.at) - new Date(journey.at)) / 1000;
   const pre = h("pre", { hidden: !opened.has(key), tabindex: "0", "aria-label": t("start.story.record") }, opened.get(key) || "");
   const button = h(
     "button",
-    { class: "plain step", "aria-expanded": String(opened.has(key)), dataset: { key } },
+    {
+      class: "plain step",
+      "aria-expanded": String(opened.has(key)),
+      dataset: { key },
+      onclick: async () => {
+        if (opened.has(key)) opened.delete(key);
+        else opened.set(key, await record(step));
+        choose(journey.contact); // what somebody looks into is not swept away by the next contact
+      },
+    },
     h("span", { class: "figures quiet at" }, `+${seconds(Math.max(0, after))}`),
     icon(step.stop === "reply" ? "bubble" : step.word === "failed" ? "warning" : "check"),
     h("span", {}, stepWords(journey, step)),
     h("code", { class: "quiet topic" }, step.topic),
   );
-  button.addEventListener("click", async () => {
-    if (opened.has(key)) opened.delete(key);
-    else opened.set(key, await record(step));
-    button.setAttribute("aria-expanded", String(opened.has(key)));
-    pre.hidden = !opened.has(key);
-    pre.textContent = opened.get(key) || "";
-  });
   return [button, pre];
 }
 

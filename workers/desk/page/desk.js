@@ -15,10 +15,10 @@ import { menu, openMenu } from "./menu.js";
 import "./offers.js";
 import { pageLinks, signOut } from "./pagehead.js";
 import "./queue.js";
+import { soon } from "./soon.js";
 import { timeline } from "./timeline.js";
 import { aboutWords, caseNumber, channelName, colleagueName, languageName, learnWords, nobody, refusalWords, statusName } from "./words.js";
 
-const REFRESH_MS = 150; // changes that come together are fetched together
 const NEAR_END_PX = 40; // two lines: whoever is so near to the end of a timeline reads its end
 
 class DeskApp extends HTMLElement {
@@ -26,10 +26,13 @@ class DeskApp extends HTMLElement {
   #view = null;
   #feed = null;
   #parts = {};
-  #timer = 0;
   #stale = new Set();
+  #refresh = soon(() => this.#fetchStale());
   #help = false;
-  #asked = 0;
+  #wanted = ""; // the case that somebody has gone to
+  #asked = 0; // requests are numbered: an answer that comes after a later one's is not shown
+  #listed = 0;
+  #shown = 0;
   #atEnd = true;
   #people = [];
   #here = new Here((id) => this.#othersCame(id));
@@ -231,14 +234,15 @@ class DeskApp extends HTMLElement {
 
   #changed(id) {
     this.#stale.add(id);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const stale = this.#stale;
-      this.#stale = new Set();
-      this.#loadQueue();
-      this.#loadMine();
-      if (this.#view && stale.has(this.#view.row.id)) this.#load(this.#view.row.id);
-    }, REFRESH_MS);
+    this.#refresh();
+  }
+
+  #fetchStale() {
+    const stale = this.#stale;
+    this.#stale = new Set();
+    this.#loadQueue();
+    this.#loadMine();
+    if (stale.has(this.#wanted)) this.#load(this.#wanted);
   }
 
   async #setView(view) {
@@ -251,8 +255,12 @@ class DeskApp extends HTMLElement {
 
   async #loadQueue() {
     const { queue } = this.#parts;
+    const { view } = queue;
+    const asked = ++this.#asked;
     try {
-      const answer = await get(`queue?view=${queue.view}`);
+      const answer = await get(`queue?view=${view}`);
+      if (view !== queue.view || asked < this.#listed) return;
+      this.#listed = asked;
       serverTime(answer.server_time);
       queue.rows = answer.rows;
       this.#people = answer.people;
@@ -329,6 +337,7 @@ class DeskApp extends HTMLElement {
   }
 
   async #open(id, focus = true) {
+    this.#wanted = id;
     this.#parts.context.refused = null;
     this.#parts.context.chosen = "";
     history.replaceState(null, "", `#${encodeURIComponent(id)}`);
@@ -342,10 +351,13 @@ class DeskApp extends HTMLElement {
     const asked = ++this.#asked;
     try {
       const view = await get(`cases/${encodeURIComponent(id)}`);
-      if (asked !== this.#asked) return; // somebody has gone on to another case meanwhile
+      if (id !== this.#wanted || asked < this.#shown) return;
+      this.#shown = asked;
       this.#view = view;
     } catch (refusal) {
-      if (asked === this.#asked) this.#say(t(`error.${refusal.code}`), true);
+      if (id !== this.#wanted) return;
+      this.#wanted = this.#view?.row.id ?? "";
+      this.#say(t(`error.${refusal.code}`), true);
       return;
     }
     this.#showCase();

@@ -7,9 +7,9 @@ import { longTime, serverTime } from "/assets/timeleft.js";
 import { get, post } from "./api.js";
 import { pageHead } from "./pagehead.js";
 import "./screen.js";
+import { soon } from "./soon.js";
 import { aboutWords, channelName, colleagueName, departmentName, languageName, learnWords, nobody, reasonName, refusalWords, statusName } from "./words.js";
 
-const REFRESH_MS = 300; // changes that come together are fetched together
 const WEIGH_AGAIN_MS = 10_000; // time passes without an event too
 const HEAVY = 50;
 const TIMED = new Set(["late", "near"]); // these say the time themselves
@@ -23,7 +23,7 @@ class DeskOverview extends HTMLElement {
   #failed = "";
   #online = true;
   #advising = "";
-  #timer = 0;
+  #soon = soon(() => this.#load());
   #parts = {};
   #screen = document.createElement("screen-address");
 
@@ -68,11 +68,6 @@ class DeskOverview extends HTMLElement {
     this.#online = online;
     if (online) this.#load();
     else this.#draw();
-  }
-
-  #soon() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#load(), REFRESH_MS);
   }
 
   async #load() {
