@@ -17,7 +17,6 @@ import structlog
 from sqlalchemy import Executable, bindparam, select
 
 from bus.clock import Clock, SystemClock
-from bus.delivery.outcome import NOTHING
 from bus.errors import TransientError
 from bus.log.kafka import KafkaLog
 from bus.log.kafka_settings import KafkaSettings
@@ -35,7 +34,6 @@ __all__ = ["DistributedEngine"]
 
 log = structlog.get_logger()
 
-_APPLIED = Result(applied=True)
 _FENCED = Result(applied=False, reason="fenced")
 _DUPLICATE = Result(applied=False, reason="duplicate")
 
@@ -165,7 +163,6 @@ class DistributedEngine:
         results: list[Result | None] = [None] * len(effects)
         owned: dict[_Place, tuple[KafkaSubscription, PartitionProgress] | None] = {}
         given: list[int] = []
-        finished: set[_Place] = set()
         for index, effect in enumerate(effects):
             source = effect.source
             if source is not None:
@@ -176,14 +173,9 @@ class DistributedEngine:
                 if found is None or not found[1].is_out(source.offset):
                     results[index] = _FENCED if found is None else _DUPLICATE
                     continue
-                if effect.outcome is NOTHING:
-                    # Nothing can happen twice: neither a transaction nor the inbox has to know of it.
-                    found[1].finish(source.offset)
-                    finished.add(place)
-                    results[index] = _APPLIED
-                    continue
             given.append(index)
         # The same delivery twice among these effects is the inbox's to sort out, as it is between processes.
+        finished: set[_Place] = set()
         for index, result in zip(given, await self._store.apply([effects[index] for index in given]), strict=True):
             results[index] = result
             source = effects[index].source

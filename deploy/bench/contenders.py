@@ -51,7 +51,7 @@ class Meter:
 
 async def ours(bootstrap: str, prefix: str, records: int) -> dict[str, float]:
     """The product: fetch, lane per key, decision, progress with what is unfinished, commit of the watermark."""
-    from bus.delivery.outcome import Outcome
+    from bus.delivery.outcome import NOTHING, Outcome
     from bus.log.distributed import DistributedEngine
     from bus.log.kafka import KafkaLog
     from bus.log.kafka_settings import KafkaSettings
@@ -60,8 +60,6 @@ async def ours(bootstrap: str, prefix: str, records: int) -> dict[str, float]:
     from deploy.bench.given import Finishing, runner_of
 
     meter = Meter(records)
-    # Not NOTHING, which no transaction has to know of: the way through the store belongs to what is measured.
-    decided = Outcome()
     settings = KafkaSettings(
         bootstrap=tuple(bootstrap.split(",")), topic_prefix=prefix, replication_floor=1, min_insync_replicas=1
     )
@@ -75,7 +73,7 @@ async def ours(bootstrap: str, prefix: str, records: int) -> dict[str, float]:
 
         async def handle(self, record: StoredRecord) -> Outcome:
             decode(record.value, Contact)
-            return decided
+            return NOTHING
 
     async def finish(effects: Sequence[Effect]) -> None:
         meter.count(len(effects))
