@@ -18,7 +18,9 @@ def test_a_new_folder_is_made_for_us_alone(tmp_path: Path) -> None:
     assert mode(tmp_path / "some" / "data") == 0o700
 
 
-@pytest.mark.parametrize("names", [(), ("lost+found",), ("signing.key", "else"), ("models",), ("bus.sqlite",), ("blobs",)])
+@pytest.mark.parametrize(
+    "names", [(), ("lost+found",), ("signing.key", "else"), ("models",), ("bus.sqlite",), ("blobs",)]
+)
 def test_an_empty_folder_and_one_of_ours_is_closed_to_others(tmp_path: Path, names: tuple[str, ...]) -> None:
     data = tmp_path / "data"
     data.mkdir()
