@@ -100,7 +100,10 @@ def next_try(callback: CallBack, reason: str, now: datetime, hours: OpeningHours
 
 def asked(state: CaseState, event: events.CallBackAsked) -> dict[str, Any]:
     """The state after the wish."""
-    return {"callback": CallBack(number=event.number, line=event.line, asked=event.at)}
+    promised = (p.broke or p.until for p in state.open_promises() if p.id == model.PERSON_PROMISE)
+    before = state.callback.place if state.callback is not None else None
+    place = before or next(promised, None)
+    return {"callback": CallBack(number=event.number, line=event.line, asked=event.at, place=place)}
 
 
 def tried(state: CaseState, event: events.CallBackTried) -> dict[str, Any]:

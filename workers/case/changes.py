@@ -22,7 +22,7 @@ from workers.case.hold import next_step
 from workers.case.model import CaseState
 from workers.case.promises import warn_at
 from workers.case.schema import case_event, cases
-from workers.case.waiting import look, needs_a_look
+from workers.case.waiting import look, needs_a_look, place_of
 from workers.case.work import CaseTimer
 from workers.packs.hours import OpeningHours
 
@@ -317,7 +317,7 @@ def _columns(state: CaseState) -> Mapping[str, object]:
         "tone": state.tone,
         "subject": state.subject,
         "urgency": state.urgency,
-        "due": 0 if state.due is None else to_micros(state.due),
+        "due": 0 if (place := place_of(state)) is None else to_micros(place),
         "updated": to_micros(state.updated),
         "callback": int(state.callback is not None),
         "snapshot": encode(state).decode(),

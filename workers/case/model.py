@@ -149,13 +149,15 @@ class Hold(_Struct, frozen=True, kw_only=True):
 class CallBack(_Struct, frozen=True, kw_only=True):
     """Somebody shall be called at `number`, which keeps its place: the case waits for a person as before.
 
-    `line` is our number that was called, if one was. `tries` counts how often it was tried; `reply` is the sending
-    under way, `next_at` when the next try is due (None: whenever a person has time).
+    `line` is our number that was called, if one was. `place` is by when a person was promised before: whoever asks to
+    be called is told another time and served in the order of the old one. `tries` counts how often it was tried;
+    `reply` is the sending under way, `next_at` when the next try is due (None: whenever a person has time).
     """
 
     number: str
     line: str = ""
     asked: datetime
+    place: datetime | None = None
     tries: int = 0
     reply: str = ""
     next_at: datetime | None = None

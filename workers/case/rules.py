@@ -250,10 +250,12 @@ def _track(
 
 def _hand_over(state: CaseState, command: HandOver, now: datetime) -> tuple[CaseEvent, ...]:
     open_one = next((p for p in state.open_promises() if p.id == PERSON_PROMISE), None)
-    # A second hand-over never makes the customer wait longer than the first one promised.
+    # Who would rather be called was told when, and that holds from here on.
+    told = command.what == callback.KIND and open_one is not None and open_one.what != callback.KIND
+    # Otherwise a second hand-over never makes the customer wait longer than the first one promised.
     made = (
         ()
-        if open_one is not None and open_one.until <= command.until
+        if open_one is not None and open_one.until <= command.until and not told
         else (_promise_person(state, command.what, command.until, command.actor, now),)
     )
     waits = hold.begin(state, state.channel, now)

@@ -14,7 +14,7 @@ from workers.case import model
 from workers.case.model import CaseState
 from workers.case.work import Look
 
-__all__ = ["follow", "look", "needs_a_look", "waits"]
+__all__ = ["follow", "look", "needs_a_look", "place_of", "waits"]
 
 
 def waits(state: CaseState) -> bool:
@@ -30,6 +30,12 @@ def follow(state: CaseState, at: datetime) -> dict[str, Any]:
     return {"waits_since": at if waiting else None}
 
 
+def place_of(state: CaseState) -> datetime | None:
+    """By which time a case stands in the queue: the next that is due, or the place that a call-back keeps."""
+    times = (state.due, None if state.callback is None else state.callback.place)
+    return min((time for time in times if time is not None), default=None)
+
+
 def needs_a_look(before: CaseState | None, after: CaseState | None) -> bool:
     """Whether a change concerns those who give work out."""
     return after is not None and _signature(before) != _signature(after)
@@ -40,7 +46,7 @@ def _signature(state: CaseState | None) -> tuple[object, ...]:
         return ()
     route = state.route()
     return (
-        state.status, state.assignee, state.department, state.language, state.channel, state.due,
+        state.status, state.assignee, state.department, state.language, state.channel, place_of(state),
         route is not None and route.left, state.callback is not None,
     )  # fmt: skip
 

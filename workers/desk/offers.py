@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bus.log.topics import LIVE_CHANNELS
 from workers.case import model
 from workers.case.model import CaseState
-from workers.case.waiting import waits
+from workers.case.waiting import place_of, waits
 from workers.desk.staff import Staff
 
 __all__ = [
@@ -207,7 +207,7 @@ def task_of(state: CaseState) -> Task:
     since = state.waits_since or state.updated
     families = (intent.partition(".")[0] for intent in state.intents)
     return Task(
-        case=state.id, lane=lane_of(state), due=state.due or since + RELAX[-1].written, created=state.created,
+        case=state.id, lane=lane_of(state), due=place_of(state) or since + RELAX[-1].written, created=state.created,
         since=since, department=state.department, language=state.language,
         skill=next((family for family in families if family not in _NO_SKILL), ""),
         not_before=None if state.callback is None else state.callback.next_at,

@@ -17,6 +17,7 @@ from workers.case.model import CLOSED, WAITING_PERSON, CallBack, CaseState, Rout
 from workers.case.protection import may_end
 from workers.case.schema import case_event, cases, person
 from workers.case.service import FIRST_ANSWER, RESOLUTION
+from workers.case.waiting import place_of
 from workers.desk.schema import SELECT_FILES
 
 __all__ = ["CaseView", "QueueRow", "Reading", "UnknownCase"]
@@ -45,7 +46,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the queue. `due` is the earliest open promise or service time whose clock runs, and `promised` since
-    when that one counts."""
+    when that one counts. `place` is the time by which the line stands where it stands (`place_of`)."""
 
     id: str
     number: str
@@ -64,6 +65,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
     updated: datetime
     due: datetime | None
+    place: datetime | None
     promised: datetime | None
     hold: Waiting | None
     waits: datetime | None
@@ -255,7 +257,7 @@ class Reading:
 
 def _time_left(row: QueueRow) -> tuple[bool, datetime, datetime]:
     """Whoever waits before a window has less time than any promise leaves; work without a promise comes last."""
-    due = row.hold.due if row.hold is not None else row.due
+    due = row.hold.due if row.hold is not None else row.place
     return due is None, due or row.created, row.created
 
 
@@ -304,7 +306,8 @@ def _queue_row(row: Row, name: str, there: bool) -> QueueRow:
         live=there and state.channel in LIVE_CHANNELS,
         created=state.created,
         updated=state.updated,
-        due=from_micros(row["due"]) if row["due"] else None,
+        due=state.due,
+        place=place_of(state),
         promised=_begun(state),
         hold=_waiting(state),
         waits=state.waits_since,

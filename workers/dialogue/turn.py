@@ -149,10 +149,10 @@ class Turn(Wording):
         )
 
     def call_back_instead(self) -> None:
-        """Whoever waits would rather be called: a promise with a time, and nobody waits any more."""
+        """Whoever waits would rather be called: what was promised before gives way to that time, and nobody waits."""
         until = self.callback_by()
         self._may_be_called()
-        self.promise("callback", until)
+        self.draft.do(rules.HandOver(reason="callback", until=until, what="callback"))
         for event in hold.end(self.state, "let-go", self.now):
             self.draft.tell(event)
         self.say("hold.callback", date=self.date(until))

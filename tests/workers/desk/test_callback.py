@@ -52,6 +52,26 @@ async def test_the_wish_keeps_place_and_promise(shop: Any, understand: Any) -> N
     assert (task.lane, task.created, task.due) == (CALL, state.created, state.due)
 
 
+async def test_who_waits_and_then_asks_for_a_call_is_promised_the_time_that_was_told(
+    shop: Any, understand: Any
+) -> None:
+    """0 for a person, then 1 to be called: no ten minutes are left to be broken, and the place in the queue stays."""
+    wants = understand("", department="desk", decision="person", request_person=True)
+    waits = {"channel": "phone", "sender": JONAS, "conversation": "CA1"}
+    case = (await shop.hear(shop.contact("0", native={"request": "person"}, **waits), wants)).case
+    (before,) = (await shop.case(case)).open_promises()
+    called = shop.contact("1", native={"request": "callback", "callback_number": JONAS.address}, **waits)
+    assert (await shop.hear(called, understand("escalation.call_back", department="desk"))).case == case
+    state = await shop.case(case)
+    (promise,) = state.open_promises()
+    assert (before.what, promise.id, promise.what) == ("answer", before.id, "callback")
+    assert promise.until > before.until
+    assert task_of(state).due <= state.callback.place == before.until
+    assert await shop.pass_time(seconds=(before.until - shop.clock.now()).total_seconds() + 60) == []
+    (promise,) = (await shop.case(case)).open_promises()
+    assert (promise.what, promise.broke) == ("callback", None)
+
+
 async def test_first_the_person_then_the_customer_and_talking_keeps_the_promise(shop: Any, understand: Any) -> None:
     case = await asked(shop, understand)
     reply = await call(shop, case)
