@@ -59,8 +59,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING = Outcome()
-"""Nothing happens because of this record, and nothing would later: a copy, a timer that means nothing any more.
+"""Nothing happens because of this record: a copy, a timer that means nothing any more.
 
-Progress alone is kept without a transaction of its own. A crash may have the record decided again, behind later ones of
-its key, so this is only for what comes to nothing then too; otherwise return an `Outcome()`, which the inbox remembers.
+The embedded engine lets such progress go with the next transaction of others: a power cut may have it decided again, so
+return this only for what comes to nothing then too.
 """
