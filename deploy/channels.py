@@ -90,6 +90,7 @@ def _host(core: Core, plugin: ChannelPlugin, options: dict[str, Any]) -> HostedC
         background=background,
         local=core.opened.local,
         follow=lambda: follow_replies(core.engine, name),
+        hours=core.pack.policy.service.hours,
         bus_away=core.opened.bus_away,
         options=options,
     )

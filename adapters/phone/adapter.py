@@ -52,7 +52,7 @@ class PhoneAdapter:
         self._prefix = f"/phone/{services.tenant}"
         self._tokens = load_tokens(config, services.data_dir)
         self._renderer = Renderer(config, self._public_url + self._prefix)
-        machine = Machine(config, load_phrases(), _company(config, services.options))
+        machine = Machine(config, load_phrases(), _company(config, services.options), services.hours)
         table = calls or StoredCalls(services.store, services.tenant)
         self._door = Door(services, config, machine, self._renderer, table)
         provider = None

@@ -13,7 +13,7 @@ from adapters.phone.hold_music import HOLD_MUSIC_S
 from adapters.phone.languages import LANGUAGES
 from bus.errors import ConfigurationError
 
-__all__ = ["TOKEN_FILE", "OpeningHours", "PhoneConfig", "load_tokens"]
+__all__ = ["TOKEN_FILE", "PhoneConfig", "load_tokens"]
 
 DEMO_NUMBERS = {"+49301234567": "de", "+4721234567": "nb", "+442071234567": "en"}
 DEMO_VOICES = {"de": "Polly.Vicki-Neural", "nb": "Polly.Ida-Neural", "en": "Polly.Amy-Neural"}
@@ -23,15 +23,6 @@ TOKEN_FILE = "twilio_auth_token"  # noqa: S105 - the name of a file
 
 _ACTIVE_TOKENS = 2
 """One to be retired and its successor: a rotation needs no more, and a longer list is a list of leaks."""
-
-
-class OpeningHours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When people call back. `weekdays` counts from Monday = 0; hours are local to `zone` (IANA name)."""
-
-    zone: str = "Europe/Berlin"
-    weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)
-    opens_hour: Annotated[int, Meta(ge=0, le=23)] = 8
-    closes_hour: Annotated[int, Meta(ge=1, le=24)] = 20
 
 
 class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,8 +57,7 @@ class PhoneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """After so long in the queue a call-back (or a message, without a number) replaces waiting."""
     voicemail_s: Annotated[int, Meta(ge=10, le=600)] = 120
     callback_within_minutes: Annotated[int, Meta(ge=5, le=1440)] = 120
-    opening_hours: OpeningHours | None = None
-    """When call-backs are made; None: at any time."""
+    """Until when a call-back is promised: so many minutes in which people work (`service.hours` of the pack)."""
     max_calls_per_number_per_hour: Annotated[int, Meta(ge=1)] = 60
     """Calls from one number beyond this are told that the line is busy: a flood costs money by the minute."""
     hotline: str = ""

@@ -6,6 +6,7 @@ line is dead, a recording exists, the caller is in the queue) count whenever the
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -26,6 +27,7 @@ from adapters.phone.turns import (
     wants_the_caller,
 )
 from bus.clock import from_micros
+from bus.opening_hours import OpeningHours
 
 __all__ = ["ENDED_STATUSES", "HUNG_UP", "WAITS_FOR_A_PERSON", "Machine"]
 
@@ -48,10 +50,17 @@ _STATE_OF_ROUTE = {"said": "ask", "think": "think", "wait": "queue", "key": "que
 class Machine:
     """The rules, with the settings and words of one tenant."""
 
-    def __init__(self, config: PhoneConfig, phrases: Mapping[str, Phrases], company: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: PhoneConfig,
+        phrases: Mapping[str, Phrases],
+        company: Mapping[str, str],
+        hours: OpeningHours | None = None,
+    ) -> None:
         self._config = config
         self._phrases = phrases
         self._company = company
+        self._hours = hours
 
     def apply(
         self, call: Call | None, event: Event, *, tenant: str, sid: str, flooded: bool = False, away: bool = False
@@ -321,8 +330,8 @@ class Machine:
     def _call_back(self, call: Call, event: Event, *before: Line) -> Move:
         words = self._phrases[call.language]
         now = from_micros(event.at)
-        due = callback_due(now, self._config)
-        when = spoken_when(due, now, self._config, call.language)
+        due = callback_due(now, timedelta(minutes=self._config.callback_within_minutes), self._hours)
+        when = spoken_when(due, now, self._hours, call.language)
         promise = self._line(call, words.callback.format(number=spoken_number(call.caller), when=when))
         turn = Turn(
             event="callback", step=event.step, at=event.at, form=call_form(call), request="callback",

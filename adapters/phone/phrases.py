@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from adapters.phone.config import OpeningHours, PhoneConfig
 from adapters.phone.languages import LANGUAGES
+from bus.opening_hours import OpeningHours, add_open_time
 
 __all__ = ["Key", "Phrases", "callback_due", "load_phrases", "spoken_number", "spoken_when", "with_number"]
+
+_ZONE = "Europe/Berlin"
+"""Where nobody has said when people work, times are told as most of our callers read them."""
 
 QUEUE_REASONS = ("asked", "handover", "slow", "unheard", "overloaded", "trouble")
 """Why somebody waits for a person. Each has its honest words."""
@@ -121,30 +124,18 @@ def with_number(words: str, phrases: Phrases, hotline: str) -> str:
     return f"{words} {phrases.direct.format(number=spoken_number(hotline))}" if hotline else words
 
 
-def callback_due(now: datetime, config: PhoneConfig) -> datetime:
-    """Until when a call-back asked for at `now` is promised: within opening hours, rounded up to a quarter."""
-    hours = config.opening_hours
-    within = timedelta(minutes=config.callback_within_minutes)
-    if hours is None:
-        return _to_quarter(now + within)
-    zone = ZoneInfo(hours.zone)
-    moment = now.astimezone(zone)
-    left = within
-    for _ in range(370):
-        opens, closes = _day(moment, hours)
-        if moment.weekday() in hours.weekdays and moment < closes:
-            start = max(moment, opens)
-            if closes - start >= left:
-                return _to_quarter(start + left).astimezone(now.tzinfo)
-            left -= closes - start
-        moment = _midnight(moment) + timedelta(days=1)
-    return _to_quarter(now + within)
+def callback_due(now: datetime, within: timedelta, hours: OpeningHours | None) -> datetime:
+    """Until when a call-back asked for at `now` is promised: after `within` of open time, rounded up to a quarter.
+
+    Without `hours` people call at any time.
+    """
+    return _to_quarter(now + within if hours is None else add_open_time(hours, now, within))
 
 
-def spoken_when(due: datetime, now: datetime, config: PhoneConfig, language: str) -> str:
+def spoken_when(due: datetime, now: datetime, hours: OpeningHours | None, language: str) -> str:
     """`due` in words of the caller's language and the company's zone: "heute bis 16 Uhr 30"."""
     phrases = load_phrases()[language]
-    zone = ZoneInfo((config.opening_hours or OpeningHours()).zone)
+    zone = ZoneInfo(_ZONE if hours is None else hours.zone)
     local, today = due.astimezone(zone), now.astimezone(zone).date()
     time = _spoken_time(local, language)
     if local.date() == today:
@@ -162,15 +153,6 @@ def _spoken_time(local: datetime, language: str) -> str:
     hour = local.hour % 12 or 12
     half = "a.m." if local.hour < 12 else "p.m."
     return f"{hour}:{local.minute:02d} {half}" if local.minute else f"{hour} {half}"
-
-
-def _day(moment: datetime, hours: OpeningHours) -> tuple[datetime, datetime]:
-    start = _midnight(moment)
-    return start + timedelta(hours=hours.opens_hour), start + timedelta(hours=hours.closes_hour)
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _to_quarter(moment: datetime) -> datetime:

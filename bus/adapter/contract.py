@@ -19,6 +19,7 @@ from bus.adapter.tokens import Signer
 from bus.clock import Clock
 from bus.message.contact import Contact, Quality
 from bus.message.reply import Reply, Status
+from bus.opening_hours import OpeningHours
 from bus.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ class Services:
     follow: Callable[[], AsyncIterator[Reply]] | None = None
     """Replies of this channel from now on, as they are planned, whichever process will send them. Only a hint for the
     process that holds the customer's socket or call: that it comes is not promised, and the truth lies in the store."""
+    hours: OpeningHours | None = None
+    """When people of the tenant work; a time that a channel names for them is counted in it. None: at any time."""
     bus_away: Callable[[], bool] = lambda: False
     """Whether what is accepted now waits for brokers that do not answer: no worker will hear of it for a while."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -14,10 +14,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bus.opening_hours import OpeningHours, add_open_time, is_open
 from workers.case import events, model
 from workers.case.events import CaseEvent
 from workers.case.model import CallBack, CaseState
-from workers.packs.hours import OpeningHours, add_open_time, is_open
 
 __all__ = [
     "BETWEEN_TRIES",

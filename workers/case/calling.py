@@ -10,6 +10,7 @@ from bus.delivery.consent import CALLBACK, country_of, may_contact
 from bus.delivery.outcome import SetTimer
 from bus.log.topics import CASE_TIMER
 from bus.message import Party, Reply, derive_id, encode
+from bus.opening_hours import add_open_time
 from workers.case import callback, events, model
 from workers.case.changes import Draft, reply_id
 from workers.case.model import CallBack, Route
@@ -17,7 +18,6 @@ from workers.case.rules import HandOver, Refused
 from workers.case.telling import tell_customer
 from workers.case.work import CaseTimer
 from workers.packs import Pack
-from workers.packs.hours import add_open_time
 
 __all__ = ["EARLIEST", "LATEST", "begin_call", "end_call", "ran_out"]
 

@@ -12,6 +12,7 @@ from bus.delivery.outcome import CancelTimer, Outcome, SetTimer, Write
 from bus.log.port import Record
 from bus.log.topics import CASE_LOG, CASE_TIMER
 from bus.message import Reply, decode, derive_id, encode, envelope
+from bus.opening_hours import OpeningHours
 from bus.store.conversation import closed_write
 from bus.store.port import Store
 from bus.store.sql import insert_ignore
@@ -24,7 +25,6 @@ from workers.case.promises import warn_at
 from workers.case.schema import case_event, cases
 from workers.case.waiting import look, needs_a_look, place_of
 from workers.case.work import CaseTimer
-from workers.packs.hours import OpeningHours
 
 __all__ = ["BOUND", "CaseChanged", "Draft", "changes", "load_case", "load_cases", "reply_id", "restored"]
 

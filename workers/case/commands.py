@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from bus.delivery.outcome import Outcome
 from bus.message import Reply, derive_id
+from bus.opening_hours import add_open_time
 from workers.case import events, model
 from workers.case.changes import Draft, reply_id
 from workers.case.closing import notice_ends
@@ -17,7 +18,6 @@ from workers.case.promised import Undertaking
 from workers.case.protection import end_live
 from workers.case.rules import Close, Hold, Refused
 from workers.packs import Pack
-from workers.packs.hours import add_open_time
 from workers.packs.policy import Service
 
 __all__ = ["answer_anything_else", "assign", "close", "end", "give_back", "hold", "keep", "note", "promise", "reply"]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from bus.message import Party
+from bus.opening_hours import OpeningHours, add_open_time
 from workers.case import events, model
 from workers.case.changes import Draft
 from workers.case.model import Promise, Route
@@ -10,7 +11,6 @@ from workers.case.promises import renewed_until, warn_at, way_to
 from workers.case.rules import HandOver
 from workers.case.telling import tell_customer
 from workers.packs import Pack
-from workers.packs.hours import OpeningHours, add_open_time
 from workers.records import Records
 from workers.records.money import format_date
 

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from bus.opening_hours import OpeningHours, closing_time, open_days_later, time_of_day
 from workers.case.deadline_words import END_OF_WEEK, LANGUAGES, MONTHS, NUMBERS, PARTS, SENTENCE, WEEKDAYS, Language
-from workers.packs.hours import OpeningHours, closing_time, open_days_later, time_of_day
 
 __all__ = ["Undertaking", "undertakings"]
 

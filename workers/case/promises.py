@@ -7,9 +7,9 @@ time that was named first, and apologises to the customer once, with a new time 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from bus.opening_hours import OpeningHours, add_open_time, open_time_between
 from workers.case import service
 from workers.case.model import CLOSED, CaseState, Promise, Route
-from workers.packs.hours import OpeningHours, add_open_time, open_time_between
 
 __all__ = ["PROMISING", "due_of", "renewed_until", "warn_at", "way_to"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bus.opening_hours import OpeningHours, add_open_time, open_time_between
 from workers.case import events, model
 from workers.case.model import CaseState, Target
-from workers.packs.hours import OpeningHours, add_open_time, open_time_between
 from workers.packs.policy import ServicePromise
 
 __all__ = ["ANSWERS", "FIRST_ANSWER", "RESOLUTION", "follow", "missed", "next_due", "promised", "resumed", "running"]

@@ -11,6 +11,7 @@ from bus.delivery.reported import reported
 from bus.log.port import StoredRecord
 from bus.log.topics import CASE_TIMER, LIVE_CHANNELS, REPLY_STATUS
 from bus.message import Reply, Status, decode
+from bus.opening_hours import add_open_time
 from bus.store.port import Store
 from bus.telemetry import Metrics
 from workers.case import callback, coming_back, events, model
@@ -26,7 +27,6 @@ from workers.case.service import missed
 from workers.case.telling import tell_customer
 from workers.case.work import CaseTimer
 from workers.packs import Pack
-from workers.packs.hours import add_open_time
 from workers.records import Records, SqlRecords
 from workers.records.money import format_date
 

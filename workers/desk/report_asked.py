@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from bus.opening_hours import OpeningHours
 from bus.store.port import Store
 from workers.desk.report_reading import MOST_DAYS, read_report
 from workers.desk.reports import CHOSEN, DIMENSIONS, Report
-from workers.packs.hours import OpeningHours
 
 __all__ = ["NONE", "Asked", "asked_for", "read_asked"]
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bus.adapter.tokens import Signer
 from bus.clock import Clock, to_micros
+from bus.opening_hours import OpeningHours
 from bus.store.port import Store
 from bus.web import attachment_headers, page_file, page_headers
 from workers.desk.gate import Gate, answer, refuse
@@ -17,7 +18,6 @@ from workers.desk.report_csv import as_csv
 from workers.desk.reports import CHOSEN, DIMENSIONS
 from workers.desk.roles import REPORTS, WALLBOARD, may
 from workers.desk.wallboard import WallReading
-from workers.packs.hours import OpeningHours
 
 __all__ = ["KEY_DAYS", "FigurePages"]
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from bus.delivery.consent import SURVEY
+from bus.opening_hours import closing_time, is_open, open_days_later
 from workers.case import events, model
 from workers.case.consent import permits_survey
 from workers.case.model import PERSON_PROMISE, Promise
@@ -12,7 +13,6 @@ from workers.case.protection import end_live, may_end, written_way
 from workers.case.satisfaction import asks, rating_of
 from workers.dialogue.praising import give_praise
 from workers.dialogue.turn import Turn
-from workers.packs.hours import closing_time, is_open, open_days_later
 
 __all__ = ["abused", "ask_satisfaction", "in_danger", "pass_on_praise", "rate", "rated", "written_down"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bus.delivery.outcome import Outcome
 from bus.message import derive_id
+from bus.opening_hours import add_open_time
 from bus.store.permission import call_back_write
 from workers.case import events, hold, model, rules
 from workers.case.changes import Draft
@@ -16,7 +17,6 @@ from workers.case.work import WorkItem
 from workers.dialogue.known import House
 from workers.dialogue.matters import ask_next
 from workers.dialogue.wording import Wording
-from workers.packs.hours import add_open_time
 from workers.policy.calendar import add_working_days
 
 __all__ = ["Turn"]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from bus.delivery.consent import QuietHours
-from workers.packs.hours import OpeningHours
+from bus.opening_hours import OpeningHours
 
 __all__ = [
     "Defects",

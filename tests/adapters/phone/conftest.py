@@ -21,6 +21,7 @@ from bus.adapter.contract import Acceptance, Raw, Refused, Services
 from bus.adapter.tokens import Signer
 from bus.clock import Clock
 from bus.message import Contact, Reply, Status, decode, derive_id, encode
+from bus.opening_hours import OpeningHours
 from bus.store.blobs import Blobs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -208,6 +209,7 @@ def build(
     company: Any = "Nordlicht Handel",
     away: bool = False,
     follow: Any = None,
+    hours: OpeningHours | None = None,
 ) -> tuple[PhoneAdapter, Workers]:
     """An adapter wired to scripted workers."""
     tokens = folder / "tokens"
@@ -231,6 +233,7 @@ def build(
         background=lambda name, task: None,
         bus_away=lambda: away,
         follow=follow,
+        hours=hours,
         options={"company": company},
     )
     adapter = PhoneAdapter(config, services, calls)
@@ -248,6 +251,7 @@ def play(
     meanwhile: Callable[[Workers], Awaitable[None]] | None = None,
     config: PhoneConfig | None = None,
     company: Any = "Nordlicht Handel",
+    hours: OpeningHours | None = None,
     **workers: Any,
 ) -> tuple[Transcript, Workers]:
     """One call on virtual time. `meanwhile(workers)` runs beside it."""
@@ -255,7 +259,9 @@ def play(
 
     async def run() -> Transcript:
         table = calls or MemoryCalls()
-        adapter, _ = build(folder, clock=LoopClock(), calls=table, workers=team, config=config, company=company)
+        adapter, _ = build(
+            folder, clock=LoopClock(), calls=table, workers=team, config=config, company=company, hours=hours
+        )
         beside = asyncio.ensure_future(meanwhile(team)) if meanwhile else None
         transcript = await simulate_call(
             BASE, caller, to, turns, auth_token=TOKEN, clock="real", transport=DirectTransport(adapter), seed=1

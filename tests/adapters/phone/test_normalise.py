@@ -1,6 +1,6 @@
 """Turns to contacts, written words to spoken ones, settings to refusals: the pure parts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,13 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.phone import plugin
-from adapters.phone.config import OpeningHours, PhoneConfig
+from adapters.phone.config import PhoneConfig
 from adapters.phone.normalise import mask_digits, normalise, raw_from_file
 from adapters.phone.phrases import callback_due, spoken_number, spoken_when
 from adapters.phone.spoken import spoken
 from bus.message import Contact, decode, derive_number, encode
+from bus.opening_hours import OpeningHours
 
 FORM = {"CallSid": "CA" + "1" * 32, "From": "+49305550144", "To": "+4721234567"}
+TWO_HOURS = timedelta(hours=2)
+OFFICE = OpeningHours(
+    zone="Europe/Berlin",
+    country="DE",
+    state="HH",
+    **dict.fromkeys(("monday", "tuesday", "wednesday", "thursday", "friday"), "08:00-20:00"),
+)
 
 
 def contact(native: dict[str, Any] | None = None, **form: str) -> Contact:
@@ -121,27 +129,28 @@ def test_numbers_are_read_in_groups() -> None:
 @pytest.mark.parametrize(
     ("now", "words"),
     [
-        # Monday 2026-01-05; Berlin is an hour ahead of UTC.
+        # Monday 2026-01-05, the day before Epiphany, on which Hamburg works; Berlin's clock is an hour ahead of UTC.
         (datetime(2026, 1, 5, 9, 0, tzinfo=UTC), "heute bis 12 Uhr"),
         (datetime(2026, 1, 5, 9, 7, tzinfo=UTC), "heute bis 12 Uhr 15"),
         (datetime(2026, 1, 5, 18, 30, tzinfo=UTC), "morgen bis 9 Uhr 30"),
         (datetime(2026, 1, 5, 23, 30, tzinfo=UTC), "heute bis 10 Uhr"),
         (datetime(2026, 1, 9, 18, 0, tzinfo=UTC), "am Montag bis 9 Uhr"),
         (datetime(2026, 1, 10, 12, 0, tzinfo=UTC), "am Montag bis 10 Uhr"),
+        # Good Friday and Easter Monday: nobody calls before Tuesday.
+        (datetime(2026, 4, 2, 17, 30, tzinfo=UTC), "am Dienstag bis 9 Uhr 30"),
     ],
 )
 def test_the_promise_of_a_callback_keeps_to_opening_hours(now: datetime, words: str) -> None:
-    config = PhoneConfig(opening_hours=OpeningHours())
-    due = callback_due(now, config)
+    due = callback_due(now, TWO_HOURS, OFFICE)
     assert due > now
-    assert spoken_when(due, now, config, "de") == words
+    assert spoken_when(due, now, OFFICE, "de") == words
 
 
 def test_the_promise_in_the_other_languages() -> None:
     now = datetime(2026, 1, 5, 12, 20, tzinfo=UTC)
-    due = callback_due(now, PhoneConfig())
-    assert spoken_when(due, now, PhoneConfig(), "nb") == "senest i dag klokken 15.30"
-    assert spoken_when(due, now, PhoneConfig(), "en") == "by 3:30 p.m. today"
+    due = callback_due(now, TWO_HOURS, None)
+    assert spoken_when(due, now, None, "nb") == "senest i dag klokken 15.30"
+    assert spoken_when(due, now, None, "en") == "by 3:30 p.m. today"
 
 
 @pytest.mark.parametrize(

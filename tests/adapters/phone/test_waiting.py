@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from adapters.phone.config import OpeningHours, PhoneConfig
+from adapters.phone.config import PhoneConfig
 from adapters.phone.phrases import load_phrases
 from adapters.phone.simulator import Keys, Say, Wait
 from bus.adapter.contract import Accepted
+from bus.opening_hours import OpeningHours
 
 DE = load_phrases()["de"]
 
@@ -171,8 +172,8 @@ def test_an_empty_message_brings_the_caller_back_into_the_queue(phone: Any, tmp_
 
 
 def test_callbacks_are_promised_for_hours_in_which_somebody_calls(phone: Any, tmp_path: Any) -> None:
-    config = PhoneConfig(opening_hours=OpeningHours(opens_hour=8, closes_hour=11), callback_within_minutes=120)
+    mornings = OpeningHours(zone="Europe/Berlin", country="DE", monday="08:00-11:00", tuesday="08:00-11:00")
     # Monday 10:00 in Berlin: one hour today, one tomorrow.
-    transcript, team = phone.play(tmp_path, [Keys("0"), Keys("1")], config=config, delay_s=lambda contact: None)
+    transcript, team = phone.play(tmp_path, [Keys("0"), Keys("1")], hours=mornings, delay_s=lambda contact: None)
     assert "morgen bis 9 Uhr 15" in phone.says(transcript)[-1]
     assert team.contacts[-1].native["callback_by"] == "2026-01-06T08:15:00+00:00"

@@ -14,9 +14,9 @@ from adapters.chat.client import ChatClient
 from adapters.phone.simulator import Answer, Transcript, Transport, Turn, simulate_call
 from adapters.phone.simulator.network import HttpTransport
 from bus.clock import SystemClock
+from bus.opening_hours import is_open
 from storyhouse.desk import Desk
 from workers.packs import load
-from workers.packs.hours import is_open
 
 __all__ = ["LINES", "StoryHouse", "next_tuesday"]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.opening_hours import time_of_day
 from workers.case.promised import MAX_UNDERTAKINGS, undertakings
 from workers.packs import load
-from workers.packs.hours import time_of_day
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=BERLIN)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.message import Party
+from bus.opening_hours import open_time_between
 from workers.case.model import CaseState, ReplyNote, Route
 from workers.case.promised import undertakings
 from workers.case.promises import LEAST_WARNING, MOST_WARNING, PROMISING, warn_at, way_to
 from workers.packs import load
-from workers.packs.hours import open_time_between
 
 PACK = load("shop")
 HOURS = PACK.policy.service.hours

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.packs.hours import OpeningHours, add_open_time, is_open, open_time_between
+from bus.opening_hours import OpeningHours, add_open_time, is_open, open_time_between
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = dict.fromkeys(("monday", "tuesday", "wednesday", "thursday", "friday"), "08:00-18:00")

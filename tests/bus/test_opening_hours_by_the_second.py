@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from workers.packs.hours import OpeningHours, add_open_time, open_time_between
+from bus.opening_hours import OpeningHours, add_open_time, open_time_between
 
 SECOND = timedelta(seconds=1)
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
