@@ -87,7 +87,8 @@ async def test_who_hangs_up_in_the_queue_keeps_the_place_and_is_called_back(comp
 
     offer = await company.soon(offered, "the offer of the call-back")
     assert (offer["lane"], offer["callback"]["number"]) == ("call", number)
-    assert offer["due"] == (await company.event(case, "promise-made"))["promise"]["until"], "the place of before"
+    before, told = (made["promise"]["until"] for made in await company.staff.timeline(case, "promise-made"))
+    assert (offer["callback"]["place"], offer["due"]) == (before, told), "the place of before, the time that was told"
     assert await ole.do(f"cases/{case}/offer/accept") == {"rings": False, "number": number}
     # Nobody picks up: a quarter of an hour later it is tried again, and somebody talks.
     await ole.do(f"cases/{case}/called", result="customer")
