@@ -3,7 +3,6 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,14 @@ from bus.config import Layered
 from bus.delivery.dead_letters import unseen_letters
 from bus.errors import ConfigurationError
 from bus.log.embedded import EmbeddedEngine
-from bus.store.port import Row
 from bus.store.sqlite_file import DATABASE_NAME
 from deploy.channels import load_plugin, plugin_config
+from deploy.findings import finding, given_up
 from deploy.settings import BusSettings, HttpSettings, ProductSettings
 
-__all__ = ["examine", "given_up"]
+__all__ = ["examine"]
 
 _LANGUAGE_DATA = {"deu": "tesseract-ocr-deu", "nor": "tesseract-ocr-nor", "eng": "tesseract-ocr-eng"}
-
-
-def _finding(name: str, ok: bool, detail: str, fix: str = "") -> dict[str, Any]:
-    return {"name": name, "ok": ok, "detail": detail, "fix": fix}
 
 
 async def examine(layers: Layered, settings: ProductSettings) -> list[dict[str, Any]]:
@@ -56,35 +51,26 @@ async def _letters(folder: Path) -> list[dict[str, Any]]:
         await engine.close()
 
 
-def given_up(letters: Sequence[Row]) -> dict[str, Any]:
-    """The finding about dead letters of which nobody at the desk sees a case."""
-    if not letters:
-        return _finding("given up", True, "nothing that shows in no case")
-    places = ", ".join(f"{row['letters']} of {row['topic']} by {row['group_name']}" for row in letters)
-    fix = "`contactbus dead-letters list` and `show` say why; `retry` what was mended, `discard` the rest"
-    return _finding("given up", False, f"{places}: no case shows it", fix)
-
-
 def _data_folder(folder: Path) -> dict[str, Any]:
     if not folder.exists():
-        return _finding("data folder", True, f"{folder} does not exist yet; `contactbus up` makes it")
+        return finding("data folder", True, f"{folder} does not exist yet; `contactbus up` makes it")
     if not os.access(folder, os.W_OK):
-        return _finding(
+        return finding(
             "data folder",
             False,
             f"{folder} cannot be written",
             f"give it to the user that runs contactbus: chown -R USER {folder}",
         )
     if folder.stat().st_mode & 0o077:
-        return _finding("data folder", False, f"others on this machine can read {folder}", f"chmod 700 {folder}")
-    return _finding("data folder", True, str(folder))
+        return finding("data folder", False, f"others on this machine can read {folder}", f"chmod 700 {folder}")
+    return finding("data folder", True, str(folder))
 
 
 def _disk(folder: Path) -> dict[str, Any]:
     place = folder if folder.exists() else Path.cwd()
     free = shutil.disk_usage(place).free
     text = f"{free / 2**30:.1f} GiB free, nothing is accepted below {DISK_FLOOR_BYTES / 2**30:.1f}"
-    return _finding("disk", free > 4 * DISK_FLOOR_BYTES, text, "make room, or put the data folder on a larger disk")
+    return finding("disk", free > 4 * DISK_FLOOR_BYTES, text, "make room, or put the data folder on a larger disk")
 
 
 def _sqlite() -> dict[str, Any]:
@@ -95,14 +81,14 @@ def _sqlite() -> dict[str, Any]:
         if safe
         else "; its WAL-reset fault is closed here by our write lock, so keep the data folder on a local disk"
     )
-    return _finding("SQLite", True, sqlite3.sqlite_version + note)
+    return finding("SQLite", True, sqlite3.sqlite_version + note)
 
 
 async def _recognition() -> dict[str, Any]:
     import asyncio
 
     if shutil.which("tesseract") is None:
-        return _finding(
+        return finding(
             "text recognition",
             False,
             "tesseract is missing: letters still arrive, and a person reads them",
@@ -115,8 +101,8 @@ async def _recognition() -> dict[str, Any]:
     there = set(output.decode("utf-8", "replace").split())
     missing = [package for language, package in _LANGUAGE_DATA.items() if language not in there]
     if missing:
-        return _finding("text recognition", False, "language data is missing", "apt-get install " + " ".join(missing))
-    return _finding("text recognition", True, "tesseract with German, Norwegian and English")
+        return finding("text recognition", False, "language data is missing", "apt-get install " + " ".join(missing))
+    return finding("text recognition", True, "tesseract with German, Norwegian and English")
 
 
 def _pack(settings: ProductSettings) -> list[dict[str, Any]]:
@@ -126,53 +112,53 @@ def _pack(settings: ProductSettings) -> list[dict[str, Any]]:
         problems = check(load(settings.pack))
     except (OSError, ValueError, ConfigurationError) as error:
         return [
-            _finding("company pack", False, f"{settings.pack} cannot be loaded: {error}", "correct the file it names")
+            finding("company pack", False, f"{settings.pack} cannot be loaded: {error}", "correct the file it names")
         ]
     if problems:
         return [
-            _finding("company pack", False, str(problem), f"edit workers/packs/{settings.pack}") for problem in problems
+            finding("company pack", False, str(problem), f"edit workers/packs/{settings.pack}") for problem in problems
         ]
-    return [_finding("company pack", True, f"{settings.pack} is complete in all its languages")]
+    return [finding("company pack", True, f"{settings.pack} is complete in all its languages")]
 
 
 def _channel(layers: Layered, name: str) -> dict[str, Any]:
     try:
         plugin_config(layers, load_plugin(name))
     except ConfigurationError as error:
-        return _finding(
+        return finding(
             f"channel {name}", False, str(error), "correct the setting; `contactbus config show --origin` lists all"
         )
-    return _finding(f"channel {name}", True, "configured")
+    return finding(f"channel {name}", True, "configured")
 
 
 def _relay(layers: Layered, settings: ProductSettings) -> dict[str, Any]:
     if "email" not in settings.channels:
-        return _finding("mail relay", True, "no e-mail channel")
+        return finding("mail relay", True, "no e-mail channel")
     try:
         config = plugin_config(layers, load_plugin("email"))
     except ConfigurationError:
-        return _finding("mail relay", False, "its settings are wrong", "correct them first: see channel email")
+        return finding("mail relay", False, "its settings are wrong", "correct them first: see channel email")
     if not config.relay_host:
-        return _finding(
+        return finding(
             "mail relay",
             False,
             "none is set: replies by mail stay planned",
             "set relay_host in [adapters.email], or start with --relay HOST:PORT",
         )
-    return _finding("mail relay", True, f"{config.relay_host}:{config.relay_port}")
+    return finding("mail relay", True, f"{config.relay_host}:{config.relay_port}")
 
 
 def _public_url(settings: ProductSettings, http: HttpSettings) -> dict[str, Any]:
     if settings.public_url.startswith("https://"):
-        return _finding("public address", True, settings.public_url)
+        return finding("public address", True, settings.public_url)
     if settings.public_url:
-        return _finding(
+        return finding(
             "public address",
             False,
             f"{settings.public_url} is not https",
             "Twilio and browsers want https in production",
         )
-    return _finding(
+    return finding(
         "public address",
         True,
         f"http://{http.host}:{http.port}, for this machine only; set product.public_url for customers",

@@ -10,16 +10,13 @@ from bus.config import Layered
 from bus.errors import ConfigurationError, TransientError
 from bus.log.kafka_settings import KafkaSettings, check_settings
 from bus.store.postgres_settings import PostgresSettings
+from deploy.findings import finding, given_up
 from deploy.settings import BusSettings, ProductSettings
 
 __all__ = ["examine_distributed"]
 
 _MOST_NAMED = 5
 """Differences told one by one; `contactbus topics plan` lists all."""
-
-
-def _finding(name: str, ok: bool, detail: str, fix: str = "") -> dict[str, Any]:
-    return {"name": name, "ok": ok, "detail": detail, "fix": fix}
 
 
 async def examine_distributed(layers: Layered, settings: ProductSettings, bus: BusSettings) -> list[dict[str, Any]]:
@@ -29,7 +26,7 @@ async def examine_distributed(layers: Layered, settings: ProductSettings, bus: B
         check_settings(kafka)
         postgres: PostgresSettings = layers.section("postgres", PostgresSettings)
     except ConfigurationError as error:
-        return [_finding("engine settings", False, str(error), "correct the setting")]
+        return [finding("engine settings", False, str(error), "correct the setting")]
     return [
         *await _brokers(kafka, settings),
         *await _database(postgres, settings),
@@ -48,7 +45,7 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
     try:
         client = AIOKafkaAdminClient(**client_options(kafka))
     except ConfigurationError as error:
-        return [_finding("engine settings", False, str(error), "correct the setting")]
+        return [finding("engine settings", False, str(error), "correct the setting")]
     try:
         await client.start()
         count = len((await client.describe_cluster())["brokers"])
@@ -56,12 +53,12 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
     except (KafkaError, OSError, TimeoutError, ConfigurationError) as error:
         detail = f"{await why_no_broker(kafka, error)}; contacts wait in the spool meanwhile"
         cure = "start the brokers, or correct the setting that is named"
-        return [_finding("brokers", False, detail, cure)]
+        return [finding("brokers", False, detail, cure)]
     finally:
         await client.close()
     enough = count >= kafka.replication_floor
     findings = [
-        _finding(
+        finding(
             "brokers",
             enough,
             f"{count} at {addresses}, {kafka.replication_floor} copies of each record",
@@ -73,11 +70,11 @@ async def _brokers(kafka: KafkaSettings, settings: ProductSettings) -> list[dict
     if open_to_us:
         names = sorted({each.name for each in open_to_us})
         detail = f"{len(names)} are missing or differ: {_some(names)}"
-        findings.append(_finding("topics", False, detail, "contactbus topics apply"))
+        findings.append(finding("topics", False, detail, "contactbus topics apply"))
     elif not by_hand:
-        findings.append(_finding("topics", True, "all there, with the partitions and copies that were declared"))
+        findings.append(finding("topics", True, "all there, with the partitions and copies that were declared"))
     findings += [
-        _finding(each.name, False, f"{each.setting} is {each.now or 'not set'} instead of {each.wanted}", each.why)
+        finding(each.name, False, f"{each.setting} is {each.now or 'not set'} instead of {each.wanted}", each.why)
         for each in by_hand[:_MOST_NAMED]
     ]
     return findings
@@ -92,28 +89,25 @@ async def _database(postgres: PostgresSettings, settings: ProductSettings) -> li
     from deploy.migrations.postgres import upgrade
 
     if not postgres.dsn:
-        return [
-            _finding("database", False, "no dsn is set in [postgres]", "name the database and the application role")
-        ]
+        return [finding("database", False, "no dsn is set in [postgres]", "name the database and the application role")]
     # Looking changes nothing: without the owner the schema is only compared.
     looking = msgspec.structs.replace(postgres, owner_dsn="")
     try:
         await asyncio.to_thread(upgrade, looking)
         common = await _hosts(looking, settings)
     except TransientError as error:
-        return [_finding("database", False, str(error), "start PostgreSQL, or correct dsn in [postgres]")]
+        return [finding("database", False, str(error), "start PostgreSQL, or correct dsn in [postgres]")]
     except ConfigurationError as error:
         return [
-            _finding("database", False, str(error), "contactbus needs [postgres] owner_dsn once, to make the schema")
+            finding("database", False, str(error), "contactbus needs [postgres] owner_dsn once, to make the schema")
         ]
-    return [_finding("database", True, "answers, has the newest schema and keeps tenants apart"), *common]
+    return [finding("database", True, "answers, has the newest schema and keeps tenants apart"), *common]
 
 
 async def _hosts(postgres: PostgresSettings, settings: ProductSettings) -> list[dict[str, Any]]:
     """Whether this host has the key and the blobs of the others, as far as they said so, and what was given up."""
     from bus.delivery.dead_letters import unseen_letters
     from bus.store.postgres import PostgresStore
-    from deploy.doctor import given_up
     from deploy.installation import differences
 
     store = await PostgresStore.open(postgres, tenant=settings.tenant)
@@ -123,8 +117,8 @@ async def _hosts(postgres: PostgresSettings, settings: ProductSettings) -> list[
     finally:
         await store.close()
     if not found:
-        return [_finding("common ground", True, "signing key and blobs are those of the other hosts"), letters]
-    return [*(_finding("common ground", False, f"this host's {name} differs", cure) for name, cure in found), letters]
+        return [finding("common ground", True, "signing key and blobs are those of the other hosts"), letters]
+    return [*(finding("common ground", False, f"this host's {name} differs", cure) for name, cure in found), letters]
 
 
 def _spool(settings: ProductSettings, bus: BusSettings) -> dict[str, Any]:
@@ -132,7 +126,7 @@ def _spool(settings: ProductSettings, bus: BusSettings) -> dict[str, Any]:
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK):
-        return _finding(
+        return finding(
             "spool", False, f"{folder} cannot be written: no contact could be accepted", f"chown USER {place}"
         )
-    return _finding("spool", True, str(folder))
+    return finding("spool", True, str(folder))

@@ -186,9 +186,8 @@ async def _check(kafka: Any, postgres: Any, settings: ProductSettings, clock: Cl
     from aiokafka.errors import KafkaError
 
     from bus.store.postgres import PostgresStore
-    from deploy.installation import agree
+    from deploy.installation import agree, refuse_half_carried
     from deploy.kafka.topics import NoBroker, declared_topics, refuse_unsafe
-    from deploy.migrate import refuse_half_carried
     from deploy.migrations.postgres import upgrade
 
     try:

@@ -18,7 +18,20 @@ from bus.store.schema import metadata
 from bus.store.sql import insert_ignore
 from deploy.settings import ProductSettings
 
-__all__ = ["agree", "differences", "installation", "note", "noted"]
+__all__ = [
+    "CARRIED_AT",
+    "CARRYING_FROM",
+    "agree",
+    "differences",
+    "installation",
+    "note",
+    "noted",
+    "refuse_half_carried",
+]
+
+CARRYING_FROM, CARRIED_AT = "carrying-over-from", "carried-over-at"
+"""Facts of a move into this house (`contactbus migrate`): from where, noted when it begins, and when all was there."""
+
 
 _BLOBS_MARK = "house-id"
 """A file in the folder of blobs; whoever mounts the same folder reads the same."""
@@ -49,6 +62,12 @@ async def note(store: Store, tenant: str, name: str, value: str) -> str:
     write = Write(statement=_put, params={"tenant": tenant, "name": name, "value": value})
     await store.apply([Effect(outcome=Outcome(writes=(write,)))])
     return await noted(store, tenant, name)
+
+
+async def refuse_half_carried(store: Store, tenant: str) -> None:
+    """Raises ConfigurationError for a house that a move has not finished: nobody may work on half of the cases."""
+    if await noted(store, tenant, CARRYING_FROM) and not await noted(store, tenant, CARRIED_AT):
+        raise ConfigurationError("the move into this house broke off: run `contactbus migrate` again, it goes on")
 
 
 async def agree(store: Store, settings: ProductSettings) -> None:

@@ -35,16 +35,15 @@ from bus.store.schema import tables_of
 from bus.store.sql import insert_ignore
 from deploy import migrations
 from deploy.departments import topics_by_group
-from deploy.installation import agree, note, noted
+from deploy.installation import CARRIED_AT, CARRYING_FROM, agree, note, noted
 from deploy.kafka.topics import declared_topics, refuse_unsafe
 from deploy.migrate_source import CARRIED_OVER, Open, Source, opened_source, refuse_carried_over
 from deploy.migrations.postgres import upgrade
 from deploy.presence import present
 from deploy.settings import BusSettings, ProductSettings
 
-__all__ = ["Carried", "migrate", "refuse_half_carried"]
+__all__ = ["Carried", "migrate"]
 
-_MARK, _DONE = "carrying-over-from", "carried-over-at"
 _OWN = ("process_member", "installation")
 """Tables about the running house itself: the new one has its own."""
 
@@ -57,12 +56,6 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     rows: Mapping[str, int]
     records: Mapping[str, int]
     inbox: int
-
-
-async def refuse_half_carried(store: Store, tenant: str) -> None:
-    """Raises ConfigurationError for a house that a move has not finished: nobody may work on half of the cases."""
-    if await noted(store, tenant, _MARK) and not await noted(store, tenant, _DONE):
-        raise ConfigurationError("the move into this house broke off: run `contactbus migrate` again, it goes on")
 
 
 async def migrate(layers: Layered, settings: ProductSettings, folder: Path, clock: Clock, say: Say) -> Carried:
@@ -89,7 +82,7 @@ async def migrate(layers: Layered, settings: ProductSettings, folder: Path, cloc
             _carry_files(folder, settings, say)
             await agree(store, settings)
             carried = await carrier.carry(topics_by_group(settings.channels), topics)
-            await note(store, settings.tenant, _DONE, datetime.now(UTC).isoformat(timespec="seconds"))
+            await note(store, settings.tenant, CARRIED_AT, datetime.now(UTC).isoformat(timespec="seconds"))
         finally:
             await log.close()
             await store.close()
@@ -110,7 +103,7 @@ class _Carrier:
             names = ", ".join(each.member for each in running)
             raise ConfigurationError(f"{names} run on the target: stop them first")
         mark = f"{os.uname().nodename}:{self._source.folder.resolve()}"
-        before = await noted(self._store, self._tenant, _MARK)
+        before = await noted(self._store, self._tenant, CARRYING_FROM)
         if before and before != mark:
             raise ConfigurationError("another data folder was carried over to this target before")
         if before:
@@ -122,7 +115,7 @@ class _Carrier:
         for place, (count, _) in (await self._log.lag("carry-over", topics)).items():
             if count:
                 raise ConfigurationError(f"the target is not empty: the topic {place.topic} has records")
-        await note(self._store, self._tenant, _MARK, mark)
+        await note(self._store, self._tenant, CARRYING_FROM, mark)
 
     async def carry(self, groups: Mapping[str, Sequence[str]], topics: Sequence[str]) -> Carried:
         """Tables, then open records. `groups`: what each group of the new house reads; `topics`: what it has."""

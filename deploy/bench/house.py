@@ -23,7 +23,7 @@ from deploy.bench.contacts import contact
 from deploy.bench.rows import Missing
 from deploy.bench.servers import broker, database
 from deploy.core import Core, open_core
-from deploy.kafka.topics import apply_plan, declared_topics, make_plan
+from deploy.kafka.topics import apply_plan, declared_topics
 from deploy.settings import ProductSettings, load
 from workers.records.demo import load_demo
 
@@ -191,8 +191,3 @@ def _distributed(kafka: KafkaSettings, postgres: PostgresSettings) -> dict[str, 
 async def _make_topics(kafka: KafkaSettings) -> None:
     names = declared_topics(ProductSettings().channels)
     await apply_plan(kafka, names)
-    while any(  # noqa: ASYNC110  brokers tell nobody when they are ready
-        each.action == "create" for each in await make_plan(kafka, names)
-    ):
-        # A broker says yes to a topic a moment before it knows it.
-        await asyncio.sleep(0.1)

@@ -4,6 +4,7 @@ Applying is idempotent and timid: it makes topics that are missing and changes s
 to a topic, because records of one key would then lie in two of them and overtake each other.
 """
 
+import asyncio
 import tomllib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -47,6 +48,9 @@ _DAY_MS = 86_400_000
 LAST_NET = 4
 """The brokers forget by the clock alone, also what nobody has handled yet. So they keep for so many times as long as
 the house does, which deletes by itself what every group has finished (`bus.log.kafka_retention`)."""
+
+_LOOK_S = 0.05
+"""Between two looks for a topic that was just made; brokers learn of it in some tens of milliseconds."""
 
 _ALREADY_THERE = 36
 """TOPIC_ALREADY_EXISTS: somebody else applied at the same moment."""
@@ -170,7 +174,10 @@ def compare(plan: TopicPlan, partitions: int, replication: int, settings: Mappin
 
 
 async def apply_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Difference]:
-    """Make what is missing and change what may be changed; what had to be done. Raises ConfigurationError."""
+    """Make what is missing and change what may be changed; what had to be done.
+
+    Returns when the brokers list what was made, so that a house may be started at once. Raises ConfigurationError.
+    """
     differences = await make_plan(settings, names)
     plans = {plan.name: plan for plan in wanted(settings, names)}
     missing = [plans[difference.name] for difference in differences if difference.action == "create"]
@@ -191,6 +198,7 @@ async def apply_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Diff
             for name, code, *_ in answer.topic_errors:
                 if code not in (0, _ALREADY_THERE):
                     raise ConfigurationError(f"topic {name} could not be made: {for_code(code).__name__}")
+            await _until_listed(admin, [plan.name for plan in missing], settings.request_timeout_s)
         if changed:
             # The request replaces every setting of a topic, so what others set stays by being sent along.
             kept = await _settings_of(admin, sorted(changed), own_only=True)
@@ -204,6 +212,19 @@ async def apply_plan(settings: KafkaSettings, names: Sequence[str]) -> list[Diff
                     if code:
                         raise ConfigurationError(f"topic {name} could not be changed: {for_code(code).__name__}")
     return differences
+
+
+async def _until_listed(admin: AIOKafkaAdminClient, names: Sequence[str], within_s: float) -> None:
+    """The controller says yes to a topic a moment before the brokers know it."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not set(names) <= set(await admin.list_topics()):  # noqa: ASYNC110 - brokers tell nobody
+                await asyncio.sleep(_LOOK_S)
+    except TimeoutError:
+        raise ConfigurationError(
+            "the topics are made, but the brokers do not list all of them yet: "
+            "start the house when `contactbus topics plan` has nothing to say"
+        ) from None
 
 
 async def refuse_unsafe(settings: KafkaSettings, names: Sequence[str]) -> None:

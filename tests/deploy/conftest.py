@@ -1,6 +1,5 @@
 """A house on Kafka and PostgreSQL, as an operator would set it up: a configuration file and nothing else."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from bus.log.kafka_client import client_options
 from bus.log.kafka_settings import KafkaSettings
 from bus.store.postgres_settings import PostgresSettings
-from deploy.kafka.topics import apply_plan, declared_topics, make_plan
+from deploy.kafka.topics import apply_plan, declared_topics
 
 CHANNELS = ("email", "chat", "phone", "post", "link")
 
@@ -49,9 +48,6 @@ async def grounds(tmp_path: Path, kafka_bootstrap: str, postgres_settings: Postg
     )
     names = declared_topics(CHANNELS)
     await apply_plan(kafka, names)
-    while any(each.action == "create" for each in await make_plan(kafka, names)):
-        # A broker says yes to a topic a moment before it knows it.
-        await asyncio.sleep(0.1)
     found = Grounds(config=tmp_path / "contactbus.toml", kafka=kafka, postgres=postgres_settings)
     found.write()
     yield found

@@ -1,6 +1,5 @@
 """What a house on Kafka and PostgreSQL needs before it starts: topics, an environment, the demo's customers."""
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from bus.log.kafka_settings import KafkaSettings
 from bus.store.postgres_settings import PostgresSettings
 from deploy.core import open_core
-from deploy.kafka.topics import apply_plan, declared_topics, make_plan
+from deploy.kafka.topics import apply_plan, declared_topics
 from deploy.settings import ProductSettings, load
 from workers.records.demo import load_demo
 
@@ -25,9 +24,6 @@ async def on_kafka(bootstrap: str, database: PostgresSettings, *, copies: int = 
     )  # fmt: skip
     names = declared_topics(CHANNELS)
     await apply_plan(kafka, names)
-    while any(each.action == "create" for each in await make_plan(kafka, names)):
-        # A broker says yes to a topic a moment before it knows it.
-        await asyncio.sleep(0.1)
     return {
         "CONTACTBUS_BUS__ENGINE": "kafka",
         "CONTACTBUS_KAFKA__BOOTSTRAP": str(list(kafka.bootstrap)),

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from bus.log.kafka_settings import KafkaSettings
 from deploy.kafka.brokers import AT_ONCE_S, Brokers
-from deploy.kafka.topics import apply_plan, declared_topics, make_plan
+from deploy.kafka.topics import apply_plan, declared_topics
 from deploy.ports import free_ports
 from deploy.postgres.server import PostgresServer
 from proof.house import CHANNELS, House
@@ -83,8 +83,6 @@ class Distributed(House):
         names = declared_topics(CHANNELS)
         async with asyncio.timeout(_TOPICS_S):
             await apply_plan(settings, names)
-            while any(each.action == "create" for each in await make_plan(settings, names)):
-                await asyncio.sleep(0.2)
 
     async def dismantle(self) -> None:
         await asyncio.to_thread(self._brokers.stop, within_s=AT_ONCE_S)
